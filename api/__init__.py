@@ -1,0 +1,1 @@
+"""REST, Kafka Connect's paths and bodies, and the command line."""

@@ -1,0 +1,1 @@
+"""Converters between rows and bytes."""

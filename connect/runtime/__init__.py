@@ -1,0 +1,1 @@
+"""The runtime: private, plugins never import it."""

@@ -1,0 +1,1 @@
+"""Transforms and predicates that know nothing of any connector."""

@@ -1,0 +1,1 @@
+"""What connectors for databases share."""

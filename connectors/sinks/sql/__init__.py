@@ -1,0 +1,1 @@
+"""The SQL read-model sink."""
