@@ -51,12 +51,14 @@ BEGIN
       a := 1 + floor(random() * 300);
       DELETE FROM note WHERE id = a;
       IF NOT FOUND THEN
-        INSERT INTO note (id, txt) VALUES (a, CASE WHEN random() < 0.1 THEN NULL ELSE md5(random()::text) END);
+        INSERT INTO note (id, txt)
+          VALUES (a, CASE WHEN random() < 0.1 THEN NULL ELSE md5(random()::text) END);
       END IF;
     ELSIF dice < 0.9 THEN
       a := 1 + floor(random() * 30);
       IF random() < 0.1 THEN
-        UPDATE doc SET ver = nextval('ver_seq'), body = repeat(md5(random()::text), 300) WHERE id = a;
+        UPDATE doc SET ver = nextval('ver_seq'), body = repeat(md5(random()::text), 300)
+          WHERE id = a;
       ELSE
         UPDATE doc SET ver = nextval('ver_seq'), counter = counter + 1 WHERE id = a;
       END IF;
