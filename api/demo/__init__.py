@@ -1,0 +1,1 @@
+"""The demo: a real Postgres, a small shop, two sinks, and a comparison at the end."""
