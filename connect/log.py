@@ -42,6 +42,10 @@ class Records(NamedTuple):
 class Writer(Protocol):
     """The one live writer of its name."""
 
+    @property
+    def epoch(self) -> int:
+        """Higher than that of every earlier writer of the name."""
+
     def append(self, records: Sequence[Records]) -> None:
         """Append all or nothing; durable on return.
 
@@ -56,6 +60,11 @@ class Writer(Protocol):
 
 class Reader(Protocol):
     """Reads committed records of a fixed set of partitions for one consumer group."""
+
+    @property
+    def epoch(self) -> int:
+        """Higher than that of every earlier reader of the group, whichever its member: a target
+        can fence with it."""
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read on from these offsets; partitions not named stay at the group's committed offset,
@@ -82,9 +91,11 @@ class Log(Protocol):
     def writer(self, name: str) -> Writer:
         """A writer that fences every earlier writer of that name."""
 
-    def reader(self, group: str, partitions: Collection[TopicPartition]) -> Reader:
-        """A reader of these partitions; it fences every earlier reader of ``group`` that held one
-        of them."""
+    def reader(
+        self, group: str, partitions: Collection[TopicPartition], member: str = "0"
+    ) -> Reader:
+        """A reader of these partitions; it fences every earlier reader of the same group and
+        member. Whoever deals the partitions gives each to one member."""
 
     def create_topic(self, spec: TopicSpec) -> None:
         """Create the topic; no error if it exists already."""
