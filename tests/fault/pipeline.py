@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ import psutil
 import psycopg
 
 from tests.fault import ledger
-from tests.fault.fleet import PREFIX, Load, Server, duckdb_rows, log_history, sql_rows, until
+from tests.fault.fleet import PREFIX, Load, duckdb_rows, log_history, sql_rows
 from tests.fault.history import Finding, check_log, check_sink
+from tests.kit.server import Server, free_port, until
 
 TOPICS = [f"{PREFIX}.public.{table}" for table in ledger.TABLES if table != "note"]
 
@@ -97,12 +97,14 @@ class Pipeline:
         self.server.create(
             "warehouse", {**sink, "connector.class": "duckdb", "path": str(self.duckdb)}
         )
-        until(lambda: set(TOPICS) <= self.server.end_offsets().keys(), 60, "snapshot in the log")
+        until(
+            lambda: set(TOPICS) <= self.server.end_offsets(PREFIX).keys(), 60, "snapshot in the log"
+        )
 
     def end_total(self) -> int:
         """Records of all ledger topics; 0 while the server is away."""
         try:
-            return sum(self.server.end_offsets().values())
+            return sum(self.server.end_offsets(PREFIX).values())
         except OSError:
             return 0
 
@@ -123,7 +125,7 @@ class Pipeline:
             self.server.start(environment)
         else:
             self.postgres.kill9()
-            self.postgres.start()
+            self.postgres.restart()
         self.moving(end)
         self.report.recoveries.append(time.monotonic() - started)
         self.report.kills[kind] += 1
@@ -151,7 +153,7 @@ class Pipeline:
         assert self.server.stop() == 0
 
     def _caught_up(self) -> bool:
-        ends = self.server.end_offsets()
+        ends = self.server.end_offsets(PREFIX)
         for sink in ("read-model", "warehouse"):
             answer = self.server.request("GET", f"/connectors/{sink}/offsets")
             done = {
@@ -179,10 +181,3 @@ class Pipeline:
             if snapshot != seeded[table]:
                 found.append(Finding("SNAPSHOT ROWS", table, f"{snapshot} of {seeded[table]}"))
         return self.report
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
