@@ -17,6 +17,8 @@ import psycopg
 from tests.bench.workload import PUBLICATION, TABLE
 from tests.kit.databases import PostgresDatabase
 
+COPY_OUT = f"COPY {TABLE} TO STDOUT"
+
 
 class Figure(NamedTuple):
     """Events moved, wall seconds, own CPU seconds."""
@@ -139,7 +141,7 @@ def copy_out(database: PostgresDatabase) -> Figure:
         (rows,) = connection.execute(f"SELECT count(*) FROM {TABLE}").fetchone() or (0,)
         before = os.times()
         started = time.perf_counter()
-        with connection.cursor().copy(f"COPY {TABLE} TO STDOUT") as copy:
+        with connection.cursor().copy(COPY_OUT) as copy:
             for _ in copy:
                 pass
         seconds = time.perf_counter() - started
@@ -149,9 +151,8 @@ def copy_out(database: PostgresDatabase) -> Figure:
 
 def copy_in(source: PostgresDatabase, target: PostgresDatabase) -> Figure:
     """COPY the rows into an equal table with a primary key: the limit of a sink."""
-    with source.connect() as connection, connection.cursor() as cursor:
-        with cursor.copy(f"COPY {TABLE} TO STDOUT") as copy:
-            data = [bytes(block) for block in copy]
+    with source.connect() as connection, connection.cursor().copy(COPY_OUT) as copy:
+        data = [bytes(block) for block in copy]
     with target.connect() as connection:
         connection.execute(
             f"CREATE TABLE {TABLE} (id bigint PRIMARY KEY, customer_id bigint, total numeric,"

@@ -14,11 +14,12 @@ from statistics import median, quantiles
 
 import psutil
 
+from api.demo.postgres import find_binaries
 from tests.bench import workload
 from tests.bench.peers import Debezium, Figure, connect, copy_in, copy_out, latencies, recvlogical
 from tests.bench.workload import PUBLICATION, TABLE
 from tests.kit.databases import PostgresDatabase
-from tests.kit.postgres import LocalPostgres, Postgres
+from tests.kit.postgres import Postgres
 from tests.kit.server import Server, free_port, until
 
 SCHEMALESS = {"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false"}
@@ -237,8 +238,9 @@ class Bench:
         }
 
     def _binary(self, name: str) -> Path:
-        assert isinstance(self.postgres, LocalPostgres)
-        return Path(self.postgres.binaries) / name
+        found = find_binaries(18) or find_binaries(15)
+        assert found is not None
+        return found.directory / name
 
 
 def topic_end(server: Server, topic: str = f"bench.public.{TABLE}") -> int:

@@ -19,9 +19,9 @@ CREATE PUBLICATION {PUBLICATION} FOR TABLE {TABLE}, ticks;
 
 ROWS = f"""
 INSERT INTO {TABLE} (customer_id, total, status, note, updated_at, details)
-SELECT n % 5000, (n % 100000) / 100.0, 'paid',
+SELECT n %% 5000, (n %% 100000) / 100.0, 'paid',
        'Note "' || n || E'" — leave at the door,\\nsecond line with some more text in it. ' || n,
-       now(), jsonb_build_object('sku', n % 977, 'gift', n % 2 = 0, 'tags', '["a", "b"]'::jsonb)
+       now(), jsonb_build_object('sku', n %% 977, 'gift', n %% 2 = 0, 'tags', '["a", "b"]'::jsonb)
 FROM generate_series(%s::int, %s::int) n
 """
 
