@@ -5,6 +5,7 @@ an array, and texts so large that Postgres keeps them out of line and leaves the
 """
 
 from collections.abc import Mapping
+from string import Template
 from typing import Final, NamedTuple
 
 import psycopg
@@ -149,31 +150,31 @@ SELECT 'c' || i || '@example.com', 'Customer ' || i || ' Ünïcødé',
        (enum_range(NULL::shop.tier))[1 + i % 3],
        CASE WHEN i % 4 > 0 THEN ARRAY['tag' || i % 7, 'a "quoted", one', NULL] END,
        jsonb_build_object('city', 'City ' || i % 50, 'zip', (10000 + i)::text, 'geo', i / 7.0)
-FROM generate_series(1, %(rows)s) AS i""",
+FROM generate_series(1, $rows) AS i""",
     "products": """
 INSERT INTO shop.products (sku, title, price, description, attributes)
 SELECT gen_random_uuid(), 'Product ' || i, round((i % 500 + 0.99)::numeric, 2),
        CASE WHEN i % 5 > 0 THEN repeat(md5(i::text), 100 + i % 200) END,
        jsonb_build_object('colour', i % 9, 'sizes', jsonb_build_array(i, i + 1), 'none', NULL)
-FROM generate_series(1, %(rows)s) AS i""",
+FROM generate_series(1, $rows) AS i""",
     "orders": """
 INSERT INTO shop.orders (customer_id, total, note, placed_on)
 SELECT 1 + i % (SELECT count(*) FROM shop.customers), round(i * 1.37 % 1000, 2),
        CASE WHEN i % 3 = 0 THEN 'gift for ' || i || E'\\n\\t"it''s" \\\\ fine' END,
        date '2026-01-01' + i % 300
-FROM generate_series(1, %(rows)s) AS i""",
+FROM generate_series(1, $rows) AS i""",
     "order_items": """
 INSERT INTO shop.order_items (order_id, line, product_id, quantity, price)
 SELECT 1 + (i - 1) % orders.n, 1 + (i - 1) / orders.n, 1 + i % products.n, 1 + i % 5,
        round((i % 300 + 0.49)::numeric, 2)
-FROM generate_series(1, %(rows)s) AS i,
+FROM generate_series(1, $rows) AS i,
      (SELECT count(*) AS n FROM shop.orders) AS orders,
      (SELECT count(*) AS n FROM shop.products) AS products""",
     "payments": """
 INSERT INTO shop.payments (reference, order_id, amount, paid, receipt)
 SELECT 'PAY-' || lpad(i::text, 9, '0'), i, round(i * 0.77 % 900, 2), i % 2 = 0,
        CASE WHEN i % 3 = 0 THEN decode(md5(i::text), 'hex') END
-FROM generate_series(1, %(rows)s) AS i""",
+FROM generate_series(1, $rows) AS i""",
 }
 
 
@@ -184,6 +185,6 @@ def seed(connection: "psycopg.Connection[tuple[object, ...]]", rows: int) -> dic
     for table in TABLES:
         # A handful at least: the writer picks rows of every table.
         counts[table.name] = max(5, round(rows * table.share))
-        connection.execute(FILL[table.name], {"rows": counts[table.name]})
+        connection.execute(Template(FILL[table.name]).substitute(rows=counts[table.name]))
     connection.execute("ANALYZE")
     return counts
