@@ -51,7 +51,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
-                env={k: v for k, v in os.environ.items() if not k.startswith("CONNECT_")},
+                env=_environment(),
                 start_new_session=True,  # the terminal's Ctrl-C is for the demo alone
             )
         deadline = time.monotonic() + START_SECONDS
@@ -131,6 +131,12 @@ class Server:
         if answer.status >= 300:
             raise DemoFailed(f"{method} {path} answered {answer.status}: {text.decode()[:2000]}")
         return json.loads(text) if text else None
+
+
+def _environment() -> dict[str, str]:
+    """The caller's variables without those that configure a server."""
+    ours = ("CONNECT_", "TAILRACE_", "BOOTSTRAP_SERVERS")
+    return {k: v for k, v in os.environ.items() if not k.startswith(ours)}
 
 
 def _port() -> int:
