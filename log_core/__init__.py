@@ -1,1 +1,7 @@
-"""The bundled partitioned log."""
+"""The bundled partitioned log: ``from log_core import Log``."""
+
+from log_core import errors, files, records
+from log_core.log import Append, Log
+from log_core.topics import Topic
+
+__all__ = ["Append", "Log", "Topic", "errors", "files", "records"]
