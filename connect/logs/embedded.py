@@ -45,7 +45,7 @@ class EmbeddedRaw:
     ) -> None:
         """See ``RawLog.append``. Missing topics are created."""
         appends = [Append(*each.partition, each.data) for each in batches]
-        moved = None if group is None else (group.group, dict(group.positions))
+        moved = None if group is None else (group.group, _plain(group.positions))
         with translated():
             try:
                 self._log.append(appends, writer=writer, group=moved)
@@ -59,7 +59,7 @@ class EmbeddedRaw:
         """See ``RawLog.fetch``."""
         with translated():
             found = self._committed(positions)
-            if not found and timeout > 0 and self._log.wait(dict(positions), timeout):
+            if not found and timeout > 0 and self._log.wait(_plain(positions), timeout):
                 found = self._committed(positions)
             return found
 
@@ -117,6 +117,10 @@ class EmbeddedRaw:
                 counts[each.topic] = max(counts.get(each.topic, 1), each.partition + 1)
         for topic, count in counts.items():
             self._log.create_topic(topic, count)
+
+
+def _plain(positions: Mapping[TopicPartition, int]) -> dict[tuple[str, int], int]:
+    return {tuple(name): offset for name, offset in positions.items()}
 
 
 @contextmanager

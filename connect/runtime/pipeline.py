@@ -11,11 +11,11 @@ from typing import NamedTuple
 from connect import unavailable
 from connect.converter import Converter
 from connect.data import Batch, Data, Headers, Plain
-from connect.errors import RecordError
 from connect.log import Records, TopicPartition, TopicSpec
 from connect.runtime.chain import Chain, Rejected, Tolerance
 from connect.runtime.merging import Encoded, in_order, merge, pick
 from connect.runtime.partitioner import Partitioner
+from connect.sink import SinkTask
 
 
 class Outgoing(NamedTuple):
@@ -215,11 +215,9 @@ class SinkPipeline:
             rejected += bad
         return Incoming(list(in_order(made)), rejected)
 
-    def reject(
-        self, sink: object, batch: Batch, error: RecordError
-    ) -> tuple[Batch, list[Rejected]]:
-        """The batch without the rows a sink refused, and those rows; raises when not tolerated."""
-        return self._tolerance.reject("TASK_PUT", sink, batch, error)
+    def put(self, sink: SinkTask, batch: Batch) -> list[Rejected]:
+        """Put a batch, and again without the rows the sink refuses; returns those rows."""
+        return self._tolerance.attempt("TASK_PUT", sink, sink.put, batch).rejected
 
     def dead_letters(self, records: Records, rejected: Sequence[Rejected]) -> list[Records]:
         """The rejected ones among ``records`` with their original bytes, for the dead-letter

@@ -1,0 +1,33 @@
+"""Source offsets: records of the compacted topic ``connect-offsets``, appended with the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connect.log import Log, Records
+from connect.runtime.tables import OFFSETS, CompactedTable, offset_key, source_offsets
+from connect.source import Offset
+
+
+class SourceOffsets:
+    """The offset of one source partition of one connector."""
+
+    def __init__(self, log: Log, connector: str, partition: Mapping[str, Any]) -> None:
+        self._table = CompactedTable(log, OFFSETS)
+        self._connector = connector
+        self._partition = partition
+        self._key = offset_key(connector, partition)
+
+    def load(self) -> Offset | None:
+        """The newest committed offset; None: nothing was ever committed, or it was reset."""
+        self._table.refresh()
+        for key, (partition, offset) in source_offsets(self._table, self._connector).items():
+            if partition == self._partition:
+                self._key = key  # a person's record may spell the same partition differently
+                return offset
+        return None
+
+    def record(self, offset: Offset) -> Records:
+        """The record that makes ``offset`` the newest, to be appended together with the rows."""
+        return self._table.records({self._key: offset})
