@@ -17,6 +17,7 @@ from api.errors import RestError, error_response, standard_message
 from api.guard import Guard, Observer
 from api.services import Services
 from connect.runtime.herder import HerderError
+from log_core.errors import LogError
 
 ROUTERS = (admin.router, connectors.router, plugins.router, topics.router)
 
@@ -42,6 +43,7 @@ def create_app(
         app.include_router(router)
     app.add_exception_handler(RestError, _rest_error)
     app.add_exception_handler(HerderError, _herder_error)
+    app.add_exception_handler(LogError, _log_error)
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Guard, authentication=authentication, observe=observe)
@@ -49,14 +51,13 @@ def create_app(
 
 
 def route_table() -> list[tuple[str, str, str]]:
-    """Method, path and first sentence of every route, for the documentation."""
-    table = []
-    for router in ROUTERS:
-        for route in router.routes:
-            found: Any = route
-            for method in sorted(found.methods):
-                table.append((method, found.path, found.description.partition("\n\n")[0]))
-    return table
+    """Method, path and description of every route, for the documentation."""
+    routes: list[Any] = [route for router in ROUTERS for route in router.routes]
+    return [
+        (method, route.path, route.description)
+        for route in routes
+        for method in sorted(route.methods)
+    ]
 
 
 async def _rest_error(_: Request, error: Exception) -> Response:
@@ -68,6 +69,11 @@ async def _herder_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HerderError)
     extras = {name: getattr(error, name, None) for name in ("code", "hint", "key")}
     return error_response(error.status, error.message, extras)
+
+
+async def _log_error(_: Request, error: Exception) -> Response:
+    hint = "Restart the server once the cause is gone; see its log."
+    return error_response(503, str(error), {"code": "log.unavailable", "hint": hint})
 
 
 async def _invalid_parameter(_: Request, error: Exception) -> Response:

@@ -14,7 +14,7 @@ router = APIRouter(tags=["plugins"])
 
 
 @router.get("/connector-plugins")
-def list_plugins(herder: HerderOf, connectorsOnly: str = "true") -> JSONResponse:  # noqa: N803
+def list_plugins(herder: HerderOf, connectorsOnly: str = "true") -> JSONResponse:
     """Installed connectors; with ``connectorsOnly=false`` converters, transforms, predicates."""
     return JSONResponse(herder.plugins(not connectorsOnly or flag(connectorsOnly)))
 

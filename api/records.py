@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
 
 from log_core import Log
-from log_core.records import decode
+from log_core.records import Decoded, decode
 
 FETCH_BYTES = 1 << 20
 FETCHES = 64
@@ -69,35 +69,38 @@ def _read_now(log: Log, topic: str, positions: Mapping[int, int], limit: int) ->
     page = Page([], dict(positions))
     for partition in positions:
         for _ in range(FETCHES):
-            if len(page.lines) >= limit:
-                return page
             data = log.fetch(topic, partition, page.next[partition], FETCH_BYTES)
+            for batch in decode(data):
+                _add(page, topic, partition, batch, limit)
+                if len(page.lines) == limit:
+                    return page
             if not data:
                 break
-            for offset, line in _lines(topic, partition, data, page.next[partition]):
-                page.next[partition] = offset + 1
-                page.lines.append(line)
-                if len(page.lines) >= limit:
-                    return page
     return page
 
 
-def _lines(topic: str, partition: int, data: bytes, start: int) -> Iterator[tuple[int, bytes]]:
-    for batch in decode(data):
-        headers = batch.headers or [()] * len(batch.offsets)
-        rows = zip(batch.offsets, batch.timestamps, batch.keys, batch.values, headers, strict=True)
-        for offset, timestamp, key, value, pairs in rows:
-            if offset >= start:
-                record = {
-                    "topic": topic,
-                    "partition": partition,
-                    "offset": offset,
-                    "timestamp": timestamp,
-                    "key": payload(key),
-                    "value": payload(value),
-                    "headers": [[name, payload(header)] for name, header in pairs],
-                }
-                yield offset, orjson.dumps(record)
+def _add(page: Page, topic: str, partition: int, batch: Decoded, limit: int) -> None:
+    """Add the batch's records that are wanted, and move the position behind them."""
+    start = page.next[partition]
+    headers = batch.headers or [()] * len(batch.offsets)
+    rows = zip(batch.offsets, batch.timestamps, batch.keys, batch.values, headers, strict=True)
+    for offset, timestamp, key, value, pairs in rows:
+        if offset < start:
+            continue
+        if len(page.lines) == limit:
+            return
+        record = {
+            "topic": topic,
+            "partition": partition,
+            "offset": offset,
+            "timestamp": timestamp,
+            "key": payload(key),
+            "value": payload(value),
+            "headers": [[name, payload(header)] for name, header in pairs],
+        }
+        page.lines.append(orjson.dumps(record))
+        page.next[partition] = offset + 1
+    page.next[partition] = batch.next_offset
 
 
 def payload(data: bytes | None) -> object:

@@ -108,7 +108,7 @@ def _serve(
         app = create_app(
             Services(herder, log, worker.metrics.exposition, lambda: _health(log)),
             authentication=authentication,
-            observe=worker.metrics.http,
+            observe=worker.metrics.answered,
             version=version("tailrace"),
         )
         config = uvicorn.Config(
@@ -151,10 +151,8 @@ def _apply(herder: Herder, connectors: Sequence[ConnectorFile]) -> None:
 
 
 def _health(log: Log) -> Health:
-    try:
-        log.topics()
-    except LogError as error:
-        return Health("unhealthy", str(error))
+    if log.failure is not None:
+        return Health("unhealthy", f"The log has stopped: {log.failure!r}")
     return READY
 
 

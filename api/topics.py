@@ -62,7 +62,7 @@ async def get_records(
         return read_page(log, topic, begin, limit, wait)
 
     try:
-        page = await to_thread.run_sync(read, limiter=services.waiters)
+        page = await to_thread.run_sync(read, abandon_on_cancel=True, limiter=services.waiters)
     except OffsetOutOfRange as error:
         raise RestError(
             416, str(error), code="log.offset_out_of_range", hint="Read on from=beginning."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final, NamedTuple, TypeVar
@@ -16,17 +16,22 @@ import click
 from api.cli.errors import INPUT, OURS, UNREACHABLE, Failure
 
 DEFAULT_URL: Final = "http://127.0.0.1:8083"
-BUSY_TRIES: Final = 5
+
+Query = Mapping[str, str | int | float] | Sequence[tuple[str, str]]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Answer(NamedTuple):
-    """An answer below 400; ``body`` is None when there was none."""
+    """An answer below 400."""
 
     status: int
-    body: Any
     raw: bytes
+
+    @property
+    def body(self) -> Any:
+        """The JSON value; None when there was no body."""
+        return json.loads(self.raw) if self.raw else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +51,16 @@ class Client:
         method: str,
         path: tuple[str, ...],
         body: object = None,
-        query: Mapping[str, str | int | float] | None = None,
+        query: Query | None = None,
     ) -> Answer:
         """One request; each element of ``path`` is a segment and may hold any character."""
         target = "/" + "/".join(quote(segment, safe="") for segment in path)
         if query:
             target += "?" + urlencode(query)
         status, raw = self._send(method, target, body)
-        try:
-            value = json.loads(raw) if raw else None
-        except ValueError:
-            value = None if status < 400 else {"message": raw[:200].decode("utf-8", "replace")}
         if status >= 400:
-            raise self._failure(status, value, target)
-        return Answer(status, value, raw)
+            raise self._failure(status, raw, target)
+        return Answer(status, raw)
 
     def _send(self, method: str, target: str, body: object) -> tuple[int, bytes]:
         parts = urlsplit(self.url)
@@ -81,21 +82,25 @@ class Client:
         except (OSError, HTTPException) as error:
             raise Failure(
                 UNREACHABLE,
-                f"No answer from {self._shown()}: {error or type(error).__name__}",
+                f"No answer from {self.shown}: {error or type(error).__name__}",
                 hint="Start one with: tailrace server start. Or name another with --url "
                 "or TAILRACE_URL.",
             ) from error
         finally:
             connection.close()
 
-    def _failure(self, status: int, value: Any, target: str) -> Failure:
+    def _failure(self, status: int, raw: bytes, target: str) -> Failure:
+        try:
+            value = json.loads(raw)
+        except ValueError:
+            value = None
         body = value if isinstance(value, dict) else {}
         message = str(body.get("message") or f"HTTP {status}")
         hint = body.get("hint")
         if status == 401:
             hint = "Set TAILRACE_API_TOKEN, or write http://USER:PASSWORD@HOST:PORT as --url."
         elif status == 404 and target.startswith("/v1/") and message.startswith("HTTP 404"):
-            message = f"{self._shown()} has no {target.partition('?')[0]}"
+            message = f"{self.shown} has no {target.partition('?')[0]}"
             hint = "This command needs a Tailrace server; that one looks like Kafka Connect."
         return Failure(
             OURS if status >= 500 else INPUT,
@@ -105,7 +110,8 @@ class Client:
             hint=hint,
         )
 
-    def _shown(self) -> str:
+    @property
+    def shown(self) -> str:
         """The URL without a password."""
         parts = urlsplit(self.url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

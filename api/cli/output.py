@@ -82,6 +82,10 @@ def count(value: float | None) -> str:
     return "-" if value is None else f"{int(value):,}".replace(",", " ")
 
 
+def printable(text: str) -> str:
+    """The text without control characters, so that a record can't drive the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def _cell(value: object) -> str:
-    text = "-" if value is None else str(value)
-    return text.replace("\n", " ")
+    return "-" if value is None else printable(str(value))

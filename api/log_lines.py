@@ -1,0 +1,33 @@
+"""The server's own log: text on a terminal, a JSON object a line anywhere else."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+TEXT: Final = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+
+
+class JsonLines(logging.Formatter):
+    """``{"time", "level", "logger", "message"}`` and ``trace`` where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def log_to(stream: TextIO) -> None:
+    """Send the root logger's records to ``stream``."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter(TEXT) if stream.isatty() else JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
