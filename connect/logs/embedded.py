@@ -120,7 +120,7 @@ class EmbeddedRaw:
 
 
 def _plain(positions: Mapping[TopicPartition, int]) -> dict[tuple[str, int], int]:
-    return {tuple(name): offset for name, offset in positions.items()}
+    return {(topic, number): offset for (topic, number), offset in positions.items()}
 
 
 @contextmanager
