@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from api.errors import RestError, standard_message
 
 MAX_BODY_BYTES: Final = 1_048_576
+MAX_DRAINED_BYTES: Final = 16 * MAX_BODY_BYTES
 
 JsonObject: TypeAlias = dict[str, object]
 
@@ -101,24 +102,19 @@ def known_fields(value: Mapping[str, object], known: set[str], what: str) -> Non
 
 
 async def _read(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
-        _too_large()
     body = bytearray()
+    received = 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            _too_large()
+        received += len(chunk)
+        if received <= MAX_BODY_BYTES:
+            body += chunk
+        elif received > MAX_DRAINED_BYTES:
+            break  # else read to its end: a client that still writes would not hear the answer
+    if received > MAX_BODY_BYTES:
+        close = {"Connection": "close"} if received > MAX_DRAINED_BYTES else None
+        message = f"The request body is larger than {MAX_BODY_BYTES} bytes."
+        raise RestError(413, message, headers=close)
     return bytes(body)
-
-
-def _too_large() -> NoReturn:
-    # The rest of the body is not read, so the connection can't be used again.
-    raise RestError(
-        413,
-        f"The request body is larger than {MAX_BODY_BYTES} bytes.",
-        headers={"Connection": "close"},
-    )
 
 
 def _check_content_type(header: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse
 from api.body import Body, config_map, known_fields, offset_list, string_map
 from api.errors import RestError, standard_message
 from api.services import HerderOf, Name
+from connect.runtime.herder import Herder, NotFound
 
 router = APIRouter(tags=["connectors"])
 
@@ -31,10 +33,14 @@ def list_connectors(
     wanted = [e for e in expand or () if e in ("info", "status")]
     if not wanted:
         return JSONResponse(herder.connectors())
-    return JSONResponse({name: _expanded(herder, name, wanted) for name in herder.connectors()})
+    expanded = {}
+    for name in herder.connectors():
+        with suppress(NotFound):  # deleted since
+            expanded[name] = _expanded(herder, name, wanted)
+    return JSONResponse(expanded)
 
 
-def _expanded(herder: HerderOf, name: str, wanted: list[str]) -> dict[str, object]:
+def _expanded(herder: Herder, name: str, wanted: list[str]) -> dict[str, object]:
     ask = {"info": herder.info, "status": herder.status}
     return {expansion: ask[expansion](name) for expansion in dict.fromkeys(wanted)}
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from datetime import UTC, datetime
 from typing import Final, TextIO
+
+from connect.runtime.logs_setup import FORMAT_VARIABLE
 
 TEXT: Final = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
 
@@ -27,7 +30,8 @@ class JsonLines(logging.Formatter):
 
 
 def log_to(stream: TextIO) -> None:
-    """Send the root logger's records to ``stream``."""
+    """Send the root logger's records to ``stream``; the tasks' processes follow by environment."""
+    form = os.environ.setdefault(FORMAT_VARIABLE, "text" if stream.isatty() else "json")
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter(TEXT) if stream.isatty() else JsonLines())
+    handler.setFormatter(JsonLines() if form == "json" else logging.Formatter(TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

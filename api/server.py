@@ -108,7 +108,7 @@ def _serve(
         app = create_app(
             Services(herder, log, worker.metrics.exposition, lambda: _health(log)),
             authentication=authentication,
-            observe=worker.metrics.answered,
+            observe=worker.metrics.http,
             version=version("tailrace"),
         )
         config = uvicorn.Config(

@@ -12,9 +12,10 @@ from api.cli.client import Client, client, with_client
 from api.cli.errors import INPUT, Failure
 from api.cli.output import paint, print_json, with_output
 from api.connector_files import ConnectorFile, read_connectors
-from connect.errors import CdcError, ConfigError
+from connect.errors import ConfigError
 
 MASK: Final = "********"
+UNKNOWABLE: Final = ("config.provider_refused", "config.reference_missing")
 
 _files = click.option(
     "-f", "--file", "sources", multiple=True, required=True, metavar="FILE|DIR|-",
@@ -108,15 +109,20 @@ def _check(connector: ConnectorFile, server: Client | None) -> dict[str, list[st
 
 
 def _check_offline(connector: ConnectorFile, _: Client | None) -> dict[str, list[str]]:
-    from connect.runtime.validation import validate as check_config
+    """The same keys judged here; only the server can tell what references stand for."""
+    from connect.runtime.plugins import find
+    from connect.runtime.settings import DEFAULT_CONVERTERS
+    from connect.runtime.validation import examine
 
     try:
-        result = check_config(connector.config, live=False)
-    except CdcError as error:
-        return {getattr(error, "key", "connector.class"): [str(error)]}
+        plugin = find(connector.config.get("connector.class", ""), "source", "sink")
+        verdict = examine(plugin, connector.config, DEFAULT_CONVERTERS, {}, {})
+    except ConfigError as error:
+        return {error.key: [str(error)]}
     errors: dict[str, list[str]] = {}
-    for problem in result.errors:
-        errors.setdefault(problem.key, []).append(str(problem))
+    for problem in verdict.errors:
+        if problem.code not in UNKNOWABLE:
+            errors.setdefault(problem.key, []).append(str(problem))
     return errors
 
 
