@@ -13,7 +13,10 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+Bytes: TypeAlias = "bytes | memoryview"
+_PARTS = 512  # below IOV_MAX everywhere
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers that say the disk has no room."""
@@ -34,8 +37,8 @@ class Files(Protocol):
     def pread(self, handle: int, size: int, position: int) -> bytes:
         """At most ``size`` bytes; fewer only at the end of the file."""
 
-    def pwrite(self, handle: int, data: bytes | memoryview, position: int) -> int:
-        """Write some of ``data``; returns how many bytes."""
+    def pwrite(self, handle: int, parts: Sequence[Bytes], position: int) -> int:
+        """Write some of the parts' bytes, one part after the other; returns how many bytes."""
 
     def truncate(self, handle: int, size: int) -> None:
         """Cut the file."""
@@ -96,9 +99,9 @@ class OsFiles:
             data += more
         return data
 
-    def pwrite(self, handle: int, data: bytes | memoryview, position: int) -> int:
-        """One pwrite call."""
-        return os.pwrite(handle, data, position)
+    def pwrite(self, handle: int, parts: Sequence[Bytes], position: int) -> int:
+        """One pwritev call."""
+        return os.pwritev(handle, parts[:_PARTS], position)
 
     def truncate(self, handle: int, size: int) -> None:
         """One ftruncate call."""
@@ -171,14 +174,21 @@ def opened(files: Files, path: str, *, create: bool = False) -> Iterator[int]:
         files.close(handle)
 
 
-def write_all(files: Files, handle: int, data: bytes, position: int) -> None:
+def write_all(files: Files, handle: int, parts: Sequence[Bytes], position: int) -> None:
     """Write every byte, however short the single writes are."""
-    written = files.pwrite(handle, data, position)
-    while written < len(data):
-        more = files.pwrite(handle, memoryview(data)[written:], position + written)
-        if more <= 0:
+    rest = list(parts)
+    while rest:
+        written = files.pwrite(handle, rest, position)
+        if written <= 0:
             raise OSError(errno.EIO, "a write made no progress")
-        written += more
+        position += written
+        done = 0
+        while done < len(rest) and len(rest[done]) <= written:
+            written -= len(rest[done])
+            done += 1
+        del rest[:done]
+        if written:
+            rest[0] = memoryview(rest[0])[written:]
 
 
 class OpenFiles:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from log_core.errors import CorruptLog, LogError
 from log_core.files import Files, opened
+from log_core.names import holds_segments, is_partition
 from log_core.topics import Topic
 
 TopicPartition: TypeAlias = tuple[str, int]
@@ -203,10 +204,10 @@ class SqliteMetadata:
 
 
 def _create(directory: str, path: str, files: Files) -> None:
-    """SQLite gives its WAL the mode of the database: so we make that, with mode 0600."""
-    strays = [name for name in files.list(directory) if name.endswith("-0")]
-    for name in strays:
-        if any(inner.endswith(".log") for inner in files.list(os.path.join(directory, name))):
+    """SQLite gives its WAL the mode of the database: so we make that, with mode 0600. Segments
+    without metadata are no empty log: nobody may truncate them."""
+    for name in files.list(directory):
+        if is_partition(name) and holds_segments(files, os.path.join(directory, name)):
             raise CorruptLog(path, 0, f"it is missing, but there are segments in {name}")
     with opened(files, path, create=True):
         pass

@@ -9,20 +9,23 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from log_core import records
-from log_core.errors import OffsetOutOfRange
+from log_core.errors import CorruptLog, OffsetOutOfRange, UnknownTopic
 from log_core.files import Files, OpenFiles, write_all
 from log_core.metadata import Range, SegmentRow
+from log_core.names import parse_segment, segment_stem
 from log_core.records import Header
-from log_core.segment import Segment, parse_name
+from log_core.segment import Segment
 from log_core.topics import Policy
 
 _RELATIVE_OFFSETS = (1 << 31) - 1  # an index holds i32 offsets and positions
 _INDEXES_KEPT = 8
+
+_T = TypeVar("_T")
 
 
 class View(NamedTuple):
@@ -53,6 +56,7 @@ class Partition:
         self.name = name
         self.view = View(*span, tuple(rows))
         self.segments = {row.base: self._segment(row) for row in rows}
+        self.deleted = False
         self.directory_durable = bool(rows)  # no commit named a segment before its names were
         self._indexed: deque[Segment] = deque()
 
@@ -63,30 +67,42 @@ class Partition:
 
     def fetch(self, offset: int, max_bytes: int) -> bytes:
         """Whole committed batches of one segment; see ``Log.fetch``."""
-        while True:
-            view = self.view
-            self._check_offset(view, offset)
-            try:
-                for place in range(view.row_at(offset), len(view.rows)):
-                    row = view.rows[place]
-                    data = self.segment(row, view).read(row, offset, max_bytes)
-                    if data:
-                        return data
-                return b""
-            except FileNotFoundError:
-                if self.view is view:
-                    raise
-            # Retention or compaction removed the file meanwhile: look again.
+
+        def read(view: View) -> bytes:
+            if not view.start <= offset <= view.end:
+                raise OffsetOutOfRange(*self.name, offset, view.start, view.end)
+            for row in view.rows[view.row_at(offset) :]:
+                data = self.segment(row, view).read(row, offset, max_bytes)
+                if data:
+                    return data
+            return b""
+
+        return self._read(read)
 
     def offset_at(self, timestamp: int) -> int:
         """Offset of the first record that is not older than ``timestamp``; the end if all are."""
-        view = self.view
-        for row in view.rows:
-            if row.max_timestamp >= timestamp:
-                found = self.segment(row, view).offset_at(row, timestamp)
-                if found is not None:
-                    return max(found, view.start)
-        return view.end
+
+        def read(view: View) -> int:
+            for row in view.rows:
+                if row.max_timestamp >= timestamp:
+                    found = self.segment(row, view).offset_at(row, timestamp)
+                    if found is not None:
+                        return found
+            return view.end
+
+        return self._read(read)
+
+    def _read(self, read: Callable[[View], _T]) -> _T:
+        """Read from the view, and again from the next one if files were removed meanwhile."""
+        while True:
+            view = self.view
+            try:
+                return read(view)
+            except FileNotFoundError as error:
+                if self.deleted:
+                    raise UnknownTopic(f"topic {self.name[0]} was deleted") from None
+                if self.view is view:
+                    raise CorruptLog(error.filename, 0, "the segment is missing") from None
 
     def segment(self, row: SegmentRow, view: View) -> Segment:
         """The segment of a committed row; few closed ones keep their index in memory."""
@@ -98,10 +114,6 @@ class Partition:
             if len(self._indexed) > _INDEXES_KEPT:
                 self._indexed.popleft().forget_index()
         return segment
-
-    def _check_offset(self, view: View, offset: int) -> None:
-        if not view.start <= offset <= view.end:
-            raise OffsetOutOfRange(*self.name, offset, view.start, view.end)
 
     # Opening
 
@@ -122,7 +134,7 @@ class Partition:
 
     def _remove_others(self, named: set[tuple[int, int]]) -> None:
         for name in self.files.list(self.directory):
-            found = parse_name(name)
+            found = parse_segment(name)
             if found is not None and found not in named:
                 self.files.unlink(os.path.join(self.directory, name))
 
@@ -217,32 +229,46 @@ class Draft:
         row = SegmentRow(self.end, 0, self.end, 0, now, now, -1)
         self.pieces.append(Piece(row, True, 0))
 
-    def path(self, piece: Piece) -> str:
-        """The segment file of a piece."""
-        segment = Segment(
-            self.partition.files, self.partition.directory, piece.row.base, piece.row.version
-        )
-        return segment.path
+    @property
+    def rows(self) -> list[SegmentRow]:
+        """The segments as they are after the commit, those it touches."""
+        return [piece.row for piece in self._written]
+
+    @property
+    def _written(self) -> list[Piece]:
+        return [piece for piece in self.pieces if piece.parts]
+
+    def _path(self, piece: Piece) -> str:
+        row = piece.row
+        return os.path.join(self.partition.directory, segment_stem(row.base, row.version) + ".log")
 
     def write(self, handles: OpenFiles) -> None:
-        """Write and sync the files, then the directory if it has new names."""
-        files = self.partition.files
-        written = [piece for piece in self.pieces if piece.parts]
-        if any(piece.new for piece in written):
-            self._make_directory()
-        for piece in written:
-            handle = handles.get(self.path(piece), create=piece.new)
-            write_all(files, handle, b"".join(piece.parts), piece.position)
-        for piece in written:
-            files.fdatasync(handles.get(self.path(piece)))
-        if any(piece.new for piece in written):
-            files.fsync_dir(self.partition.directory)
+        """Put the bytes into the files."""
+        files, directory = self.partition.files, self.partition.directory
+        if not self.partition.directory_durable and not files.exists(directory):
+            files.mkdir(directory)
+        for piece in self._written:
+            handle = handles.get(self._path(piece), create=piece.new)
+            write_all(files, handle, piece.parts, piece.position)
 
-    def _make_directory(self) -> None:
+    def sync(self, handles: OpenFiles) -> None:
+        """Make bytes and names durable."""
         partition, files = self.partition, self.partition.files
-        if partition.directory_durable:
-            return
-        if not files.exists(partition.directory):
-            files.mkdir(partition.directory)
-        files.fsync_dir(os.path.dirname(partition.directory))
-        partition.directory_durable = True
+        for piece in self._written:
+            files.fdatasync(handles.get(self._path(piece)))
+        if any(piece.new for piece in self._written):
+            files.fsync_dir(partition.directory)
+        if not partition.directory_durable:
+            files.fsync_dir(os.path.dirname(partition.directory))
+            partition.directory_durable = True
+
+    def undo(self, handles: OpenFiles) -> None:
+        """Give back the room of a draft that did not fit on the disk."""
+        files = self.partition.files
+        for piece in self._written:
+            path = self._path(piece)
+            if not piece.new:
+                files.truncate(handles.get(path), piece.position)
+            elif files.exists(path):
+                handles.drop(path)
+                files.unlink(path)

@@ -113,20 +113,48 @@ def encode(
         raise InvalidBatch(f"{len(keys)} keys, {count} values, {len(timestamps)} timestamps")
     if headers is not None and len(headers) != count:
         raise InvalidBatch(f"{len(headers)} headers for {count} values")
-    return _assemble(range(count), keys, values, timestamps, headers)
+    first = timestamps[0]
+    body = _encode_records(range(count), keys, values, timestamps, first, headers)
+    return _seal((0, count - 1, first, max(timestamps), -1, -1, -1, count), body)
 
 
-def _assemble(
+def rewrite(
+    header: Header, batch: Decoded, rows: Sequence[int], delete_horizon: int | None
+) -> bytes:
+    """The batch with some of its rows only, at their offsets and uncompressed.
+
+    ``delete_horizon``: when its tombstones may go, in ms; kept in place of the base timestamp.
+    """
+    timestamps = [batch.timestamps[row] for row in rows]
+    deltas = [batch.offsets[row] - header.base_offset for row in rows]
+    attributes = header.attributes & ~(CODEC_BITS | HAS_DELETE_HORIZON)
+    first = timestamps[0]
+    if delete_horizon is not None:
+        attributes, first = attributes | HAS_DELETE_HORIZON, delete_horizon
+    body = _encode_records(
+        deltas,
+        [batch.keys[row] for row in rows],
+        [batch.values[row] for row in rows],
+        timestamps,
+        first,
+        None if batch.headers is None else [batch.headers[row] for row in rows],
+    )
+    producer = (header.producer_id, header.producer_epoch, header.base_sequence)
+    times = (header.last_offset_delta, first, max(timestamps))
+    return _seal((attributes, *times, *producer, len(rows)), body, header.base_offset)
+
+
+def _encode_records(
     deltas: Sequence[int],
     keys: Sequence[bytes | None],
     values: Sequence[bytes | None],
     timestamps: Sequence[int],
+    first: int,
     headers: Sequence[Headers] | None,
 ) -> bytes:
-    first = timestamps[0]
     key_lengths, key_bytes, key_sizes = _nullable(keys)
     value_lengths, value_bytes, value_sizes = _nullable(values)
-    starts, start_sizes = _starts(deltas, timestamps)
+    starts, start_sizes = _starts(deltas, timestamps, first)
     sizes = map(add, map(add, key_sizes, value_sizes), start_sizes)
     tails: Iterator[bytes] | list[bytes]
     if headers is None:
@@ -137,26 +165,14 @@ def _assemble(
         lengths = _varints(list(map(add, sizes, map(len, tails))))
     # Constant columns have no end of their own: zip stops with the lengths.
     fields = zip(lengths, starts, key_lengths, key_bytes, value_lengths, value_bytes, tails)  # noqa: B905
-    body = b"".join(chain.from_iterable(fields))
-    return _seal(0, 0, deltas[-1], first, max(timestamps), (-1, -1, -1), len(values), body)
+    return b"".join(chain.from_iterable(fields))
 
 
-def _seal(
-    base_offset: int,
-    attributes: int,
-    last_delta: int,
-    base_timestamp: int,
-    max_timestamp: int,
-    producer: tuple[int, int, int],
-    count: int,
-    body: bytes,
-) -> bytes:
-    covered = (
-        _COVERED.pack(attributes, last_delta, base_timestamp, max_timestamp, *producer, count)
-        + body
-    )
-    crc = google_crc32c.value(covered)
-    return _PREFIX.pack(base_offset, len(covered) + 9, 0, 2, crc) + covered
+def _seal(covered_fields: tuple[int, ...], body: bytes, base_offset: int = 0) -> bytes:
+    covered = _COVERED.pack(*covered_fields)
+    crc = google_crc32c.extend(google_crc32c.value(covered), body)
+    length = len(covered) + len(body) + 9
+    return b"".join((_PREFIX.pack(base_offset, length, 0, 2, crc), covered, body))
 
 
 def _varints(numbers: Sequence[int]) -> list[bytes]:
@@ -189,20 +205,19 @@ _START_SIZES = [len(text) for text in _STARTS]
 
 
 def _starts(
-    deltas: Sequence[int], timestamps: Sequence[int]
+    deltas: Sequence[int], timestamps: Sequence[int], first: int
 ) -> tuple[Sequence[bytes], Sequence[int]]:
     """Attributes, timestamp delta and offset delta of each record, and their sizes."""
-    first = timestamps[0]
     alike = min(timestamps) == first == max(timestamps)
     if alike and isinstance(deltas, range) and len(deltas) <= _SMALL:
-        return _STARTS, _START_SIZES  # longer than the batch: zip stops at the shortest
+        return _STARTS, _START_SIZES  # longer than the batch: map and zip stop at the shortest
+    places = _varints(deltas)
     if alike:
-        starts = [b"\0\0" + text for text in _varints(deltas)]
+        starts = [b"\0\0" + place for place in places]
     else:
-        shifts = [varint(timestamp - first) for timestamp in timestamps]
-        starts = [
-            b"\0" + shift + text for shift, text in zip(shifts, _varints(deltas), strict=True)
-        ]
+        shifts = [timestamp - first for timestamp in timestamps]
+        texts = [_VARINT[n] if 0 <= n < _SMALL else varint(n) for n in shifts]
+        starts = [b"\0%b%b" % pair for pair in zip(texts, places, strict=True)]
     return starts, list(map(len, starts))
 
 

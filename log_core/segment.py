@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 from collections.abc import Iterator
 
@@ -18,27 +17,13 @@ from log_core.errors import CorruptLog, InvalidBatch
 from log_core.files import Files, opened, write_all
 from log_core.index import Index, Place
 from log_core.metadata import SegmentRow
+from log_core.names import segment_stem
 from log_core.records import HEADER_BYTES, Header
 
 logger = logging.getLogger(__name__)
 
-_NAME = re.compile(r"(\d{20})(?:\.(\d{1,9}))?\.(?:log|index|timeindex)")
 _SCAN_BYTES = 1 << 20
 _SAVE_ENTRIES = 64
-
-
-def file_stem(base: int, version: int) -> str:
-    """The file name without its ending: Kafka's 20 digits, and the version once compacted."""
-    return f"{base:020d}.{version}" if version else f"{base:020d}"
-
-
-def parse_name(name: str) -> tuple[int, int] | None:
-    """Base and version in the name of a segment's file; None for other people's files."""
-    match = _NAME.fullmatch(name)
-    if match is None:
-        return None
-    base, version = int(match[1]), int(match[2] or 0)
-    return (base, version) if name.startswith(file_stem(base, version) + ".") else None
 
 
 class Segment:
@@ -46,7 +31,7 @@ class Segment:
 
     def __init__(self, files: Files, directory: str, base: int, version: int) -> None:
         self._files = files
-        self._stem = os.path.join(directory, file_stem(base, version))
+        self._stem = os.path.join(directory, segment_stem(base, version))
         self.path = self._stem + ".log"
         self.base = base
         self.version = version
@@ -226,7 +211,8 @@ class Segment:
         with opened(self._files, path, create=create) as handle:
             if not create and self._files.size(handle) > at:
                 self._files.truncate(handle, at)
-            write_all(self._files, handle, data, at)
+            if data:
+                write_all(self._files, handle, [data], at)
 
     def _index_paths(self) -> tuple[str, str]:
         return self._stem + ".index", self._stem + ".timeindex"
