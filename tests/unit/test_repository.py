@@ -1,18 +1,22 @@
 """The repository's own files agree with each other: containers, CLI, lock files, size of files."""
 
+import json
 import re
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
 import yaml
 
 from api.cli.main import tailrace
+from api.demo import connectors
 from api.settings import WorkerConfig, environment_keys
-from connect.config import describe
+from connect.config import describe, validate
+from connect.runtime.plugins import find
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "connect", "connectors", "log_core")
@@ -51,6 +55,33 @@ def assert_cli_accepts(arguments):
 
 def value_of(arguments, option):
     return arguments[arguments.index(option) + 1]
+
+
+def shipped_connectors():
+    """Every connector that a reader may copy: containers, documents, the demo."""
+    for path in (ROOT / "docker/connectors").glob("*.json"):
+        yield pytest.param(json.loads(path.read_text())["config"], id=path.name)
+    for name in ("README.md", "docs/getting-started.md"):
+        blocks = re.findall(
+            r"^\{$.*?^\}$|(?<=-d ')\{$.*?^\}(?='$)", (ROOT / name).read_text(), re.M | re.S
+        )
+        assert blocks, name
+        for number, block in enumerate(blocks):
+            yield pytest.param(json.loads(block)["config"], id=f"{name}-{number}")
+    postgres = SimpleNamespace(host="h", port=1, user="u", password="p")
+    yield pytest.param(connectors.source(postgres), id="demo-source")
+    yield pytest.param(connectors.copy(postgres, "d"), id="demo-copy")
+    yield pytest.param(connectors.warehouse("/w"), id="demo-warehouse")
+
+
+@pytest.mark.parametrize("config", list(shipped_connectors()))
+def test_shipped_connectors_are_valid(config):
+    plugin = find(config["connector.class"], "source", "sink")
+    assert [
+        p
+        for p in validate(plugin.cls.config, {"name": "x", **config}).problems
+        if p.severity == "error"
+    ] == []
 
 
 def test_images_are_pinned():
