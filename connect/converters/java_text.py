@@ -8,12 +8,11 @@ writes what is not finite as a string.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 
 _FLOAT = struct.Struct(">f")
 _NOT_FINITE = {"nan": b'"NaN"', "inf": b'"Infinity"', "-inf": b'"-Infinity"'}
 _TINY_DOUBLE = 1e-321
-_TINY_FLOAT = 1e-43
+_NORMAL_FLOAT = 2.0**-126
 
 
 def double_text(number: float) -> bytes:
@@ -21,8 +20,8 @@ def double_text(number: float) -> bytes:
     text = repr(number)
     if text in _NOT_FINITE:
         return _NOT_FINITE[text]
-    if abs(number) < _TINY_DOUBLE:
-        text = _two_digits(number, text, float)
+    if 0 < abs(number) < _TINY_DOUBLE:
+        text = _two_digits(number, text)
     return _java_form(number, text)
 
 
@@ -34,10 +33,7 @@ def float_text(number: float) -> bytes:
         return _NOT_FINITE[text]
     if single == 0:
         return text.encode()
-    text = _shortest_single(single)
-    if abs(single) < _TINY_FLOAT:
-        text = _two_digits(single, text, lambda candidate: _single(float(candidate)))
-    return _java_form(single, text)
+    return _java_form(single, _shortest_single(single))
 
 
 def _single(number: float) -> float:
@@ -51,7 +47,8 @@ def _single(number: float) -> float:
 
 def _shortest_single(single: float) -> str:
     """Fewest decimal digits that read back as this float32, the nearest of those."""
-    for digits in range(6, 10):
+    # Six digits always survive, but for subnormal numbers, which hold fewer; Java shows two.
+    for digits in range(6 if abs(single) >= _NORMAL_FLOAT else 2, 10):
         text = f"{single:.{digits}g}"
         if _single(float(text)) == single:
             return text
@@ -65,10 +62,10 @@ def _shortest_single(single: float) -> str:
     raise AssertionError(f"nine digits identify every float32: {single!r}")
 
 
-def _two_digits(number: float, text: str, parse: Callable[[str], float]) -> str:
+def _two_digits(number: float, text: str) -> str:
     """Java shows two digits at least and takes the nearest such decimal: 4.9E-324, not 5E-324."""
     candidate = f"{number:.1e}"
-    return candidate if parse(candidate) == number else text
+    return candidate if float(candidate) == number else text
 
 
 def _java_form(number: float, text: str) -> bytes:
