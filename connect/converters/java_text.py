@@ -27,6 +27,9 @@ def double_text(number: float) -> bytes:
 
 def float_text(number: float) -> bytes:
     """JSON text of a float32; the number is rounded to one first."""
+    text = repr(number)
+    if len(text) <= 7 and 1e-3 <= abs(number) < 1e7:
+        return text.encode()  # no other decimal of six digits is the same float32
     single = _single(number)
     text = repr(single)
     if text in _NOT_FINITE:

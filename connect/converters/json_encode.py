@@ -11,6 +11,7 @@ import re
 from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
+from functools import lru_cache
 from itertools import chain, islice, repeat
 from types import NoneType
 from typing import Any, Final, TypeAlias
@@ -74,13 +75,20 @@ class JsonEncoder:
         if isinstance(column, Constant):
             if count == 0:
                 return []
-            return list(self.texts(schema, [column.value], 1))
+            return [self._constant(schema, column.value)]
         values = column if type(column) is list or type(column) is tuple else list(column)
         kinds = set(map(type, values))
         if NoneType not in kinds:
             return self._values(schema, values, kinds)
         null = self.null(schema)
         return [_spread(self._values_of_some(schema, values, kinds), values, null)]
+
+    def _constant(self, schema: Schema, value: Any) -> bytes:
+        if value is None:
+            return self.null(schema)
+        if schema.type == "string" and type(value) is str:
+            return text_of(value)
+        return self.texts(schema, [value], 1)[0]
 
     def null(self, schema: Schema) -> bytes:
         """What null becomes: its default, null if optional, else Unfit."""
@@ -188,14 +196,15 @@ class JsonEncoder:
             if len(self._decimals) >= self._remember:
                 self._decimals.clear()
             known = self._decimals[schema] = {}
-        one = Decimal((0, (1,), -schema.scale))
         convert = _number if self._numeric_decimals else _unscaled
+        scale = schema.scale
+        one = Decimal((0, (1,), -scale))
         found = list(map(known.get, values))
         if None in found:
             for place, text in enumerate(found):
                 if text is None:
                     value = values[place]
-                    found[place] = known[value] = convert(value, one)
+                    found[place] = known[value] = convert(value, one, scale)
         texts: list[bytes] = found  # type: ignore[assignment]
         return [texts] if self._numeric_decimals else [b'"', texts, b'"']
 
@@ -216,6 +225,7 @@ def render(pieces: Iterable[Piece], count: int) -> list[bytes]:
     return list(map(b"".join, zip(*columns, strict=False)))
 
 
+@lru_cache(maxsize=4096)
 def text_of(value: str) -> bytes:
     """JSON text of one string."""
     return b'"' + _strings([value])[0] + b'"'
@@ -299,26 +309,22 @@ def _pair(character: re.Match[str]) -> str:
     return f"\\u{0xD800 + (code >> 10):04X}\\u{0xDC00 + (code & 0x3FF):04X}"
 
 
-def _scaled(value: Decimal, one: Decimal) -> Decimal:
-    try:
-        scaled = _EXACT.quantize(value, one)
-    except (Inexact, InvalidOperation):
-        scaled = None
-    if scaled is None or not scaled.is_finite():
-        raise Unfit("a decimal that its scale can't hold")
-    return scaled
-
-
-def _unscaled(value: Decimal, one: Decimal) -> bytes:
+def _unscaled(value: Decimal, one: Decimal, scale: int) -> bytes:
     """Base64 of the two's complement of the unscaled value, shortest, big-endian."""
-    exponent = one.as_tuple().exponent
-    assert isinstance(exponent, int)
-    number = int(_EXACT.scaleb(_scaled(value, one), -exponent))
+    try:
+        number = int(_EXACT.scaleb(_EXACT.quantize(value, one), scale))
+    except (ArithmeticError, ValueError):
+        raise Unfit("a decimal that its scale can't hold") from None
     size = (number + (number < 0)).bit_length() // 8 + 1
     return b2a_base64(number.to_bytes(size, "big", signed=True), newline=False)
 
 
-def _number(value: Decimal, one: Decimal) -> bytes:
+def _number(value: Decimal, one: Decimal, scale: int) -> bytes:
     """Java's ``BigDecimal.toString``, which knows no negative zero."""
-    scaled = _scaled(value, one)
+    try:
+        scaled = _EXACT.quantize(value, one)
+    except ArithmeticError:
+        raise Unfit("a decimal that its scale can't hold") from None
+    if scaled.is_nan():
+        raise Unfit("a decimal that its scale can't hold")
     return str(scaled if scaled else scaled.copy_abs()).encode()

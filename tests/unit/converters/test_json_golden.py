@@ -63,7 +63,8 @@ def test_texts_of_columns_are_those_of_single_rows() -> None:
     """Cases of one schema and options, encoded together."""
     groups: dict[Any, list[int]] = {}
     for place, case in enumerate(CASES):
-        groups.setdefault((repr(case.schema), str(case.options)), [])  # 0.0 == -0.0.append(place)
+        # Not by the schema: a default of 0.0 equals one of -0.0.
+        groups.setdefault((repr(case.schema), str(case.options)), []).append(place)
     for places in groups.values():
         first = CASES[places[0]]
         made = converter(first).encode("t", data(first.schema, [CASES[p].value for p in places]))
