@@ -1,0 +1,71 @@
+"""The source's gauges: lag, and what the slot costs the server."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from connect.context import Metrics
+from connectors.postgres import catalog
+from connectors.postgres.catalog import Connection
+from connectors.postgres.pgoutput import Feed
+
+_U64: Final = struct.Struct(">Q").unpack_from
+SECONDS: Final = 10.0
+_STATES: Final = ("reserved", "extended", "unreserved", "lost")
+
+_SLOT: Final = """
+SELECT active::int, pg_wal_lsn_diff(here, restart_lsn)::float8,
+  pg_wal_lsn_diff(here, confirmed_flush_lsn)::float8, safe_wal_size::float8, wal_status,
+  pg_wal_lsn_diff(here, '0/0')::text
+FROM pg_replication_slots,
+  LATERAL (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
+           ELSE pg_current_wal_lsn() END) AS now(here)
+WHERE slot_name = %s
+"""
+
+
+class Monitor:
+    """Reports figures; reads the slot's row every ten seconds."""
+
+    def __init__(self, connection: Connection, slot: str, metrics: Metrics) -> None:
+        self._sql = connection
+        self._slot = slot
+        self._metrics = metrics
+        self._next = 0.0
+
+    def received(self, frames: Sequence[bytes], feed: Feed) -> None:
+        """Changes were read from the stream."""
+        self._metrics.add("tailrace_source_bytes_total", sum(map(len, frames)))
+        if feed.runs:
+            last = feed.runs[-1][1].timestamp / 1e6
+            self._metrics.set("tailrace_source_lag_seconds", max(0.0, time.time() - last))
+            self._metrics.set("tailrace_source_last_event_timestamp_seconds", last)
+
+    def refresh(self, position: int) -> None:
+        """Report the slot's figures when it is time; ``position``: the place that was read."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + SECONDS
+        rows = catalog.query(self._sql, _SLOT, self._slot)
+        for active, retained, unconfirmed, safe, status, head in rows:
+            gauges = {
+                "tailrace_postgres_slot_active": active,
+                "tailrace_postgres_slot_retained_wal_bytes": retained,
+                "tailrace_postgres_slot_unconfirmed_wal_bytes": unconfirmed,
+                "tailrace_postgres_slot_safe_wal_bytes": safe,
+            }
+            for name, value in gauges.items():
+                if value is not None:
+                    self._metrics.set(name, float(value), slot=self._slot)
+            for state in _STATES:
+                self._metrics.set(
+                    "tailrace_postgres_slot_wal_status",
+                    float(state == status),
+                    slot=self._slot,
+                    status=state,
+                )
+            lag = max(0, int(head) - position) if position else 0
+            self._metrics.set("tailrace_source_lag_bytes", float(lag))

@@ -1,0 +1,132 @@
+"""The initial snapshot: the tables as they were at one place of the write-ahead log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from connect.errors import FatalError
+from connectors.postgres import catalog
+from connectors.postgres.catalog import Connection
+from connectors.postgres.session import classify
+from connectors.postgres.table import CatalogTable
+from connectors.postgres.tuples import Texts
+
+_ESCAPES: Final = {
+    b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v", b"\\": b"\\",
+}  # fmt: skip
+_ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows of one table, one list of texts per row; ``first``, ``last``: of the table."""
+
+    table: CatalogTable
+    rows: Sequence[Sequence[bytes | None]]
+    first: bool
+    last: bool
+
+
+def enter(connection: Connection, snapshot: str) -> int:
+    """Begin the transaction that sees exactly the exported snapshot. Returns the oldest xid that
+    may be missing in it."""
+    try:
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
+        connection.execute("SET LOCAL row_security = off")  # never a part of the rows in silence
+        connection.execute("SET LOCAL statement_timeout = 0")
+    except psycopg.Error as error:
+        raise classify(error) from error
+    ((xid,),) = catalog.query(
+        connection, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+    )
+    return int(xid) & 0xFFFFFFFF
+
+
+def chunks(
+    connection: Connection, tables: Sequence[CatalogTable], size: int
+) -> Iterator[Chunk | CatalogTable]:
+    """The rows of the tables, in order, at most ``size`` at a time; the table itself follows when
+    all of its rows were given."""
+    for table in tables:
+        pending: list[Sequence[bytes | None]] = []
+        first = True
+        for row in _rows(connection, table):
+            if len(pending) >= size:  # one row is held back: the last one is marked
+                yield Chunk(table, pending, first, last=False)
+                pending, first = [], False
+            pending.append(row)
+        if pending:
+            yield Chunk(table, pending, first, last=True)
+        yield table
+
+
+def _rows(connection: Connection, table: CatalogTable) -> Iterator[Sequence[bytes | None]]:
+    condition: Any = f" WHERE {table.row_filter}" if table.row_filter else ""
+    statement = sql.SQL("COPY (SELECT {} FROM ONLY {}{}) TO STDOUT").format(
+        sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
+        sql.Identifier(*table.table),
+        sql.SQL(condition),
+    )
+    try:
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            if not table.columns:
+                return
+            for block in copy:
+                yield _row(bytes(block))
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise FatalError(
+            f"Table {table.table} can't be read in full: {error.diag.message_primary}",
+            code="postgres.privilege.select",
+            hint=f"GRANT SELECT ON {table.table} TO the role; with row-level security also "
+            "ALTER ROLE ... BYPASSRLS.",
+        ) from error
+    except psycopg.Error as error:
+        raise classify(error) from error
+
+
+def _row(line: bytes) -> Sequence[bytes | None]:
+    cells = line[:-1].split(b"\t")  # the line's end is no cell's
+    if b"\\" not in line:
+        return cells
+    return [
+        None
+        if cell == b"\\N"
+        else _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), cell)
+        if b"\\" in cell
+        else cell
+        for cell in cells
+    ]
+
+
+def texts(rows: Sequence[Sequence[bytes | None]], places: Sequence[int]) -> Texts:
+    """The wanted columns of rows."""
+    columns = list(zip(*rows, strict=True))
+    wanted = [list(columns[place]) for place in places]
+    odd = frozenset(index for index, column in enumerate(wanted) if None in column)
+    return Texts(wanted, odd)
+
+
+def markers(count: int, *, first: bool, last: bool, begins: bool, ends: bool) -> list[str]:
+    """``source.snapshot`` of the rows of a chunk.
+
+    Args:
+        first, last: the chunk begins or ends its table.
+        begins, ends: it begins or ends the whole snapshot.
+    """
+    marks = ["true"] * count
+    if last:
+        marks[-1] = "last_in_data_collection"
+    if first:
+        marks[0] = "first_in_data_collection"
+    if begins:
+        marks[0] = "first"
+    if ends:
+        marks[-1] = "last"
+    return marks
