@@ -10,6 +10,7 @@ from pydantic import model_validator
 
 from connect.config import Config, Refused, key
 from connect.converter import Converter
+from connect.converters.java_text import double_text, float_text
 from connect.data import Data, Plain, Schema, Struct
 from connect.errors import ConfigError, DecodeError, SchemaMismatch
 
@@ -52,7 +53,8 @@ class StringConverter(Converter):
 
     def encode(self, topic: str, data: Data) -> list[bytes | None]:
         """The text of each row."""
-        return _each(data, "text", self._text)
+        single = data.schema is not None and data.schema.type == "float"
+        return _each(data, "text", lambda value: self._text(value, single))
 
     def decode(self, topic: str, payloads: Sequence[bytes | None]) -> list[Data]:
         """One run of optional strings."""
@@ -67,7 +69,7 @@ class StringConverter(Converter):
             raise DecodeError("Bytes that are no text in the configured encoding.", reasons)
         return [Plain(_TEXT, texts)] if texts else []
 
-    def _text(self, value: object) -> bytes:
+    def _text(self, value: object, single: bool) -> bytes:
         match value:
             case str():
                 return value.encode(self._codec)
@@ -75,6 +77,9 @@ class StringConverter(Converter):
                 return str(value).lower().encode(self._codec)
             case int():
                 return str(value).encode(self._codec)
+            case float():
+                text = float_text(value) if single else double_text(value)
+                return text.strip(b'"').decode().encode(self._codec)
             case _:
                 raise ValueError(f"a value of type {type(value).__name__} is no text")
 
