@@ -59,6 +59,10 @@ class CorruptLog(LogError):
         self.position = position
 
 
+class LogUnreadable(LogError):
+    """The operating system refused to read; nothing is known to be damaged."""
+
+
 class LogLocked(LogError):
     """Another process owns the directory."""
 

@@ -58,9 +58,6 @@ class Files(Protocol):
     def unlink(self, path: str) -> None:
         """Remove a file."""
 
-    def rename(self, old: str, new: str) -> None:
-        """Give a file another name, replacing what had it."""
-
     def list(self, path: str) -> Sequence[str]:
         """Names in a directory, in no order."""
 
@@ -135,10 +132,6 @@ class OsFiles:
         """Remove one name."""
         os.unlink(path)
 
-    def rename(self, old: str, new: str) -> None:
-        """Replace atomically."""
-        os.replace(old, new)
-
     def list(self, path: str) -> Sequence[str]:
         """All names."""
         return os.listdir(path)
@@ -162,6 +155,15 @@ class OsFiles:
         os.ftruncate(handle, 0)
         os.pwrite(handle, b"%d\n" % os.getpid(), 0)  # for people; the lock is what counts
         return handle
+
+
+def make_directory(files: Files, path: str) -> None:
+    """Make the directory and its missing parents, durably."""
+    parent = os.path.dirname(path)
+    if not files.exists(parent):
+        make_directory(files, parent)
+    files.mkdir(path)
+    files.fsync_dir(parent)
 
 
 @contextlib.contextmanager

@@ -14,10 +14,9 @@ from pathlib import Path
 
 from log_core.appender import Append, Appender, Group, Totals
 from log_core.cleaner import Cleaner
-from log_core.errors import InvalidTopic, TopicExists
+from log_core.errors import TopicExists
 from log_core.files import Files, OsFiles
 from log_core.metadata import Change, Metadata, SqliteMetadata, TopicPartition
-from log_core.names import holds_segments
 from log_core.store import NO_RECORDS, Store
 from log_core.topics import Topic, check_topic
 
@@ -80,20 +79,19 @@ class Log:
         with store.committing:
             store.check_open()
             known = store.state.topics.get(name)
-            if known is None:
-                fresh = {
-                    (name, number): store.partition((name, number), NO_RECORDS, ())
-                    for number in range(partitions)
-                }
-                for partition in fresh.values():
-                    if holds_segments(store.files, partition.directory):
-                        raise InvalidTopic(f"{partition.directory} holds segments already")
-                store.commit(Change(topics={name: topic}))
-                store.policies[name] = policy
-                store.partitions.update(fresh)
-            elif known.partitions != partitions:
-                found = known.partitions
-                raise TopicExists(f"topic {name} has {found} partitions, not {partitions}")
+            if known is not None:
+                if known.partitions != partitions:
+                    found = known.partitions
+                    raise TopicExists(f"topic {name} has {found} partitions, not {partitions}")
+                return
+            keys = [(name, number) for number in range(partitions)]
+            fresh = {key: store.partition(key, NO_RECORDS, ()) for key in keys}
+            store.remove_doomed()
+            for partition in fresh.values():
+                store.check_unused(partition.directory)
+            store.commit(Change(topics={name: topic}))
+            store.policies[name] = policy
+            store.partitions.update(fresh)
 
     def alter_topic(self, name: str, config: Mapping[str, str]) -> None:
         """Replace the topic's configuration."""

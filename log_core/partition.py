@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from log_core import records
-from log_core.errors import CorruptLog, OffsetOutOfRange, UnknownTopic
+from log_core.errors import CorruptLog, LogUnreadable, OffsetOutOfRange, UnknownTopic
 from log_core.files import Files, OpenFiles, write_all
 from log_core.metadata import Range, SegmentRow
 from log_core.names import parse_segment, segment_stem
@@ -103,6 +103,9 @@ class Partition:
                     raise UnknownTopic(f"topic {self.name[0]} was deleted") from None
                 if self.view is view:
                     raise CorruptLog(error.filename, 0, "the segment is missing") from None
+            except OSError as error:
+                name, number = self.name
+                raise LogUnreadable(f"can't read {name}-{number}: {error}") from error
 
     def segment(self, row: SegmentRow, view: View) -> Segment:
         """The segment of a committed row; few closed ones keep their index in memory."""

@@ -6,18 +6,20 @@ of ``Metadata.commit``; whoever changes anything holds ``committing`` meanwhile.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from log_core.errors import LogClosed, LogFailed, LogLocked, UnknownTopic
-from log_core.files import Files, OpenFiles
+from log_core.errors import InvalidTopic, LogClosed, LogFailed, LogLocked, UnknownTopic
+from log_core.files import Files, OpenFiles, make_directory, opened
 from log_core.metadata import Change, Metadata, Range, SegmentRow, TopicPartition
-from log_core.names import parse_segment, partition_directory
+from log_core.names import holds_segments, parse_segment, partition_directory
 from log_core.partition import Partition
 from log_core.topics import Policy, Topic, parse_policy
+
+logger = logging.getLogger(__name__)
 
 NO_RECORDS = Range(0, 0)
 
@@ -57,18 +59,14 @@ class Store:
     def _own_directory(self) -> int:
         directory = str(self.path)
         if not self.files.exists(directory):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.files.mkdir(directory)
-            self.files.fsync_dir(str(self.path.parent))
-        lock = self.files.lock(os.path.join(directory, "lock"))
+            make_directory(self.files, directory)
+        path = os.path.join(directory, "lock")
+        lock = self.files.lock(path)
         if lock is None:
-            raise LogLocked(f"{directory} is in use by another process ({self._owner()})")
+            with opened(self.files, path) as handle:
+                owner = self.files.pread(handle, 32, 0).decode(errors="replace").strip()
+            raise LogLocked(f"{directory} is in use by another process (pid {owner or 'unknown'})")
         return lock
-
-    def _owner(self) -> str:
-        with suppress(OSError):
-            return f"pid {(self.path / 'lock').read_text().strip()}"
-        return "unknown"
 
     def _recover(self) -> None:
         self.state = self._metadata.load()
@@ -122,22 +120,29 @@ class Store:
             self.changed.notify_all()
 
     def remove_doomed(self) -> None:
-        """Remove the segments of deleted topics. A crash on the way leaves the rest to the next
-        start; a directory with other people's files in it stays."""
+        """Remove the segments of deleted topics. What fails is left to a later call: the names
+        stay doomed. A directory with other people's files in it is not removed."""
         doomed = sorted(self.state.doomed)
         if not doomed:
             return
-        for name in doomed:
-            directory = str(self.path / name)
-            if self.files.exists(directory):
-                for inner in self.files.list(directory):
-                    if parse_segment(inner) is not None:
-                        self.files.unlink(os.path.join(directory, inner))
-                self.files.fsync_dir(directory)
-                if not self.files.list(directory):
-                    self.files.rmdir(directory)
-        self.files.fsync_dir(str(self.path))
-        self.commit(Change(doomed=dict.fromkeys(doomed, False)))
+        try:
+            for name in doomed:
+                self._remove_segments(str(self.path / name))
+            self.files.fsync_dir(str(self.path))
+        except OSError as error:
+            logger.warning("segments of a deleted topic remain: %s", error)
+        else:
+            self.commit(Change(doomed=dict.fromkeys(doomed, False)))
+
+    def _remove_segments(self, directory: str) -> None:
+        if not self.files.exists(directory):
+            return
+        for name in self.files.list(directory):
+            if parse_segment(name) is not None:
+                self.files.unlink(os.path.join(directory, name))
+        self.files.fsync_dir(directory)
+        if not self.files.list(directory):
+            self.files.rmdir(directory)
 
     # Looking up
 
@@ -161,6 +166,12 @@ class Store:
         if found is None:
             raise UnknownTopic(f"partition {topic}-{partition} does not exist")
         return found
+
+    def check_unused(self, directory: str) -> None:
+        """Raise InvalidTopic if a new topic would find segments of somebody else there."""
+        doomed = os.path.basename(directory) in self.state.doomed
+        if doomed or holds_segments(self.files, directory):
+            raise InvalidTopic(f"{directory} still holds segments of another topic")
 
     def policy(self, config: Mapping[str, str]) -> Policy:
         """A topic's configuration with this log's defaults."""

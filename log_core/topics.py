@@ -38,7 +38,7 @@ class Policy(NamedTuple):
 _NUMBERS = {
     "retention.ms": -1,
     "retention.bytes": -1,
-    "segment.bytes": 1024,
+    "segment.bytes": 14,
     "segment.ms": 1,
     "delete.retention.ms": 0,
 }
