@@ -121,7 +121,7 @@ def _serve(
         )
         print(
             f"tailrace {version('tailrace')} serves http://{address}, data in "
-            f"{settings.data_dir}, {len(herder.connectors())} connectors",
+            f"{settings.data_dir}, connectors: {len(herder.connectors())}",
             flush=True,
         )
         uvicorn.Server(config).run(sockets=[listener])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,10 +30,11 @@ _files = click.option(
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 def apply(url: str | None, sources: tuple[str, ...], dry_run: bool) -> int:
     """Create or update connectors; those that are equal already are left alone."""
+    connectors = load_connectors(sources)
     server = client(url)
     failed = False
     present = set(server.get("connectors"))
-    for connector in _load(sources):
+    for connector in connectors:
         try:
             click.echo(_apply(server, connector, connector.name in present, dry_run))
         except Failure as failure:
@@ -85,7 +87,7 @@ def changed_keys(stored: dict[str, str], wanted: dict[str, str]) -> list[str]:
 def validate(url: str | None, output: str, sources: tuple[str, ...], offline: bool) -> int:
     """Check every key of connector files; nothing is created. Exit 2 if one is wrong."""
     results = {}
-    for connector in _load(sources):
+    for connector in load_connectors(sources):
         check = _check_offline if offline else _check
         results[connector.name] = check(connector, None if offline else client(url))
     if output == "json":
@@ -138,7 +140,8 @@ def _print_errors(name: str, errors: dict[str, list[str]]) -> None:
             click.echo(f"  {key.ljust(width)}  {message}")
 
 
-def _load(sources: tuple[str, ...]) -> list[ConnectorFile]:
+def load_connectors(sources: Iterable[str]) -> list[ConnectorFile]:
+    """The connectors of these files, directories or standard input."""
     found = []
     try:
         for source in sources:

@@ -22,11 +22,15 @@ def describe_change(record: dict[str, Any]) -> tuple[str, str]:
     place = f"p{record['partition']} @{record['offset']}  {clock}"
     if value is None:
         return "TOMBSTONE", f"{place}  TOMBSTONE {key}".rstrip()
-    if not (isinstance(value, dict) and value.get("op") in OPERATIONS):
+    if not _is_change(value):
         return "RECORD", f"{place}  RECORD {key}   {show(value)}"
     verb = OPERATIONS[value["op"]]
     parts = [f"{verb} {key}".rstrip(), *_details(value, _unavailable(record)), *_origin(value)]
     return verb, f"{place}  " + "   ".join(part for part in parts if part)
+
+
+def _is_change(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("op") in OPERATIONS and "source" in value
 
 
 def payload(value: Any) -> Any:

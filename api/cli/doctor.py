@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import platform
 import shutil
@@ -15,11 +16,11 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from api.cli.apply import load_connectors
 from api.cli.client import client, with_client
 from api.cli.errors import INPUT, UNREACHABLE, Failure
 from api.cli.get import first_error, overall
 from api.cli.output import paint, print_json, printable, size, with_output
-from api.connector_files import read_connectors
 from connect.errors import CdcError, ConfigError
 
 LITTLE_SPACE = 1 << 30
@@ -43,7 +44,7 @@ class Check(NamedTuple):
 @click.option("--source", metavar="URL", help="postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
 @click.option(
     "-f", "--file", "files", multiple=True, help="Connector files: check what they connect to.",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
 )  # fmt: skip
 def doctor(
     url: str | None,
@@ -51,18 +52,18 @@ def doctor(
     data_dir: str,
     port: int,
     source: str | None,
-    files: tuple[Path, ...],
+    files: tuple[str, ...],
 ) -> int:
     """Look for what is wrong, and say how to mend it; exit 3 if something is.
 
     Works without a server. With --source or -f it asks the database, read-only.
     """
+    logging.disable(logging.WARNING)  # what a module would log is among the checks
     checks = [*_environment(), *_directory(Path(data_dir)), *_server(url, port)]
     if source is not None:
         checks += _connector("Postgres", postgres_config(source))
-    for path in files:
-        for connector in read_connectors(str(path), path.read_bytes()):
-            checks += _connector(connector.name, connector.config)
+    for connector in load_connectors(files):
+        checks += _connector(connector.name, connector.config)
     if output == "json":
         print_json([check._asdict() for check in checks])
     else:

@@ -59,8 +59,8 @@ def _row(status: Any, figures: Figures) -> list[object]:
         ratio = worst(figures, "tailrace_snapshot_progress_ratio", connector=name)
         state += "·snapshot" + ("" if ratio is None else f" {ratio:.0%}")
     kind = status["type"]
-    lag = worst(figures, f"tailrace_{kind}_lag_seconds", connector=name)
     waiting = total(figures, f"tailrace_{kind}_lag_records", connector=name)
+    lag = 0.0 if waiting == 0 else worst(figures, f"tailrace_{kind}_lag_seconds", connector=name)
     tasks_text = f"{running}/{len(tasks)}"
     return [name, kind, state, tasks_text, seconds(lag), count(waiting), first_error(status)]
 
