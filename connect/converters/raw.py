@@ -46,7 +46,7 @@ class StringConverter(Converter):
     """Strings as encoded text; other primitives as Java prints them. Structs are refused."""
 
     config = StringConverterConfig
-    aliases = ("org.apache.kafka.connect.storage.StringConverter", "StringConverter")
+    aliases = ("org.apache.kafka.connect.storage.StringConverter", "StringConverter", "String")
 
     def __init__(self, config: StringConverterConfig, is_key: bool) -> None:
         self._codec = codecs.lookup(config.encoding).name
@@ -94,7 +94,11 @@ class ByteArrayConverter(Converter):
     """Bytes as they are."""
 
     config = ByteArrayConverterConfig
-    aliases = ("org.apache.kafka.connect.converters.ByteArrayConverter", "ByteArrayConverter")
+    aliases = (
+        "org.apache.kafka.connect.converters.ByteArrayConverter",
+        "ByteArrayConverter",
+        "ByteArray",
+    )
 
     def __init__(self, config: ByteArrayConverterConfig, is_key: bool) -> None:
         pass
