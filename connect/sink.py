@@ -46,8 +46,9 @@ class SinkConnector(ABC):
 
     @abstractmethod
     def check(self, config: SinkConfig) -> Sequence[Problem]:
-        """Live checks: reachable, privileged? Read-only. Called by validation and before every
-        start."""
+        """Live checks: reachable, privileged, configured? Read-only. Called by validation and
+        before every start. Before a start, problems whose codes are ``connection.*`` or
+        ``*.unavailable`` are retried with back-off; others fail the task."""
 
     @abstractmethod
     def task(self, config: SinkConfig, context: Context) -> SinkTask:

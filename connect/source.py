@@ -51,7 +51,8 @@ class SourceConnector(ABC):
     @abstractmethod
     def check(self, config: SourceConfig) -> Sequence[Problem]:
         """Live checks: reachable, privileged, configured? Read-only. Called by validation and
-        before every start."""
+        before every start. Before a start, problems whose codes are ``connection.*`` or
+        ``*.unavailable`` are retried with back-off; others fail the task."""
 
     @abstractmethod
     def task(self, config: SourceConfig, context: Context) -> SourceTask:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -35,8 +36,8 @@ logger = logging.getLogger(__name__)
 
 Values = Mapping[str, str | None]
 
-UNREACHABLE: Final = "connection."
-"""Problems of a live check whose code begins so may pass without anybody's help."""
+MAY_PASS: Final = re.compile(r"connection\..*|.*\.unavailable")
+"""Codes of a live check's problems that may pass without anybody's help: the task is retried."""
 
 
 def main(control_fd: int, log_fd: int) -> None:
@@ -132,7 +133,7 @@ def _raise(problems: Sequence[Problem]) -> None:
         return
     first = errors[0]
     text = "; ".join(f"{problem.key}: {problem}" for problem in errors)
-    if all(problem.code.startswith(UNREACHABLE) for problem in errors):
+    if all(MAY_PASS.fullmatch(problem.code) for problem in errors):
         raise RetriableError(text, code=first.code)
     raise ConfigError(first.key, text, code=first.code)
 

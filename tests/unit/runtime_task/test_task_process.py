@@ -114,7 +114,12 @@ def test_every_error_of_a_configuration_is_named(log: Log) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [("connection.lost", "retriable"), ("fake.wal_level", "config")]
+    ("code", "kind"),
+    [
+        ("connection.lost", "retriable"),
+        ("fake.unavailable", "retriable"),
+        ("fake.wal_level", "config"),
+    ],
 )
 def test_a_live_check_that_fails_is_tried_again_only_if_it_may_pass(
     log: Log, code: str, kind: str
