@@ -100,7 +100,7 @@ def as_object(result: Result) -> dict[str, object]:
         "records": result.records,
         "first_event_seconds": result.first_event_seconds,
         "snapshot_seconds": result.snapshot_seconds,
-        "latency_ms": {"p50": latency.p50, "p99": latency.p99, "rows": latency.measured},
+        "latency_ms": {"p50": latency.p50, "p99": latency.p99, "rows": latency.rows},
         "latency_of": "commit in the source to commit in the second Postgres",
         "differences": result.differences,
     }

@@ -11,8 +11,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from api.cli.changes import describe_change
+
 LINE_SECONDS: Final = 5.0
+LINE_WIDTH: Final = 118
 CHANGES_SHOWN: Final = 6
+STYLES: Final = {"INSERT": "green", "UPDATE": "yellow", "DELETE": "red", "TOMBSTONE": "dim"}
 
 
 class Screen:
@@ -27,17 +31,17 @@ class Screen:
 
     def title(self, text: str) -> None:
         """The first line."""
-        self.console.print(f"{text}\n", markup=False)
+        self.console.print(f"{text}\n", markup=False, soft_wrap=True)
 
     def step(self, text: str) -> None:
         """A step that has been done; its duration is the time since the last one."""
         now = time.monotonic()
         spent, self._step_began = now - self._step_began, now
-        self.console.print(f"  ✓ {text:<68} {spent:5.1f} s", markup=False)
+        self.console.print(f"  ✓ {text:<68} {spent:5.1f} s", markup=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def snapshot(self, done: Mapping[str, int], totals: Mapping[str, int]) -> None:
         """How many rows of each table the snapshot has brought to the log."""
@@ -49,7 +53,7 @@ class Screen:
 
     def streaming(self, figures: str, changes: Sequence[Mapping[str, Any]]) -> None:
         """Rate and lag, and the newest changes as they are in the log."""
-        lines = [line for record in changes if (line := change_line(record))]
+        lines = [change_line(record) for record in changes]
         if self.console.is_terminal:
             for line in lines:
                 if all(line.plain != shown.plain for shown in self._changes):
@@ -93,39 +97,13 @@ def _bars(done: Mapping[str, int], totals: Mapping[str, int]) -> Table:
     return grid
 
 
-def change_line(record: Mapping[str, Any]) -> Text | None:
-    """One change as a person reads it; None for what is no change event (a tombstone)."""
-    value = record.get("value")
-    if not isinstance(value, dict):
-        return None
-    change = value.get("payload", value)
-    source = change["source"]
-    verb, style = {
-        "c": ("INSERT", "green"),
-        "u": ("UPDATE", "yellow"),
-        "d": ("DELETE", "red"),
-        "r": ("READ", "blue"),
-    }.get(change["op"], (str(change["op"]), ""))
-    clock = time.strftime("%H:%M:%S", time.localtime(source["ts_ms"] / 1000))
-    line = Text(f"  {clock}.{source['ts_ms'] % 1000:03} ")
-    line.append(verb, style)
-    line.append(f" {source['schema']}.{source['table']}  {_describe(change)}")
-    line.truncate(110, overflow="ellipsis")
-    line.no_wrap = True
-    return line
-
-
-def _describe(change: Mapping[str, Any]) -> str:
-    before, after = change.get("before") or {}, change.get("after") or {}
-    row = after or before
-    if change["op"] == "u" and before:
-        differing = [name for name in after if name in before and before[name] != after[name]]
-        first = next(iter(row))
-        shown = [f"{first}={row[first]}"]
-        shown += [f"{n}: {before[n]!r} → {after[n]!r}" for n in differing if n != "updated_at"]
-        return "  ".join(shown)
-    names = list(row)[:4] if change["op"] != "d" else list(row)[:2]
-    return "  ".join(f"{name}={str(row[name])[:24]}" for name in names)
+def change_line(record: Mapping[str, Any]) -> Text:
+    """One record of the log as a person reads it."""
+    verb, line = describe_change(dict(record))
+    table = str(record["topic"]).rpartition(".")[2]
+    text = Text(f"  {table:<12} {line}", STYLES.get(verb, ""), no_wrap=True)
+    text.truncate(LINE_WIDTH, overflow="ellipsis")
+    return text
 
 
 def output(json_result: bool) -> TextIO:

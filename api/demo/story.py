@@ -19,7 +19,7 @@ from api.demo.server import DemoFailed, Server
 
 SNAPSHOT_SECONDS: Final = 600
 CATCH_UP_SECONDS: Final = 120
-LOOK_SECONDS: Final = 0.25
+LOOK_SECONDS: Final = 0.5
 TARGET_DATABASE: Final = "shop_copy"
 
 Postgres = psycopg.Connection[tuple[object, ...]]
@@ -73,12 +73,12 @@ def run(options: Options, screen: Screen, stop: threading.Event, started: float)
         _register(server, postgres, warehouse, screen)
         snapshot_seconds = _watch_snapshot(server, seeded, screen, stop)
 
-        since = _now(source)
         began = time.monotonic()
         writer = changes.Changes(stack.enter_context(postgres.connect()), seeded, options.rate)
         writer.start()
         _hints(screen, server, warehouse, postgres)
-        _watch_changes(server, writer, screen, stop, began, options.seconds)
+        steady = _watch_changes(server, writer, screen, stop, began, options.seconds)
+        since = _now(source) - dt.timedelta(seconds=time.monotonic() - steady)
         writer.stop()
         marks = changes.mark(source)
         screen.settle()
@@ -86,14 +86,13 @@ def run(options: Options, screen: Screen, stop: threading.Event, started: float)
         screen.step("writer stopped, both sinks caught up")
         server.stop()  # releases the DuckDB file
         differences, rows = _compare(source, target, warehouse)
-        measured = latency.measure(source, target, since)
-        first = measured.first_arrival
+        first = latency.first_arrival(target)
         return Result(
             differences=differences,
             rows=rows,
             changes=writer.count + len(marks),
             records=records,
-            latency=measured,
+            latency=latency.measure(source, target, since),
             first_event_seconds=round(first.timestamp() - started, 2) if first else None,
             snapshot_seconds=round(snapshot_seconds, 2),
         )
@@ -166,23 +165,37 @@ def _watch_changes(
     stop: threading.Event,
     began: float,
     seconds: float | None,
-) -> None:
+) -> float:
+    """Show changes until `stop` or `seconds` are over.
+
+    Returns the `time.monotonic()` at which both sinks had written the snapshot, or, if they never
+    had, at which the changes began.
+    """
     topics = [connectors.topic(table.name) for table in shop.TABLES]
+    snapshot = server.ends(topics)
+    steady: float | None = None
     looks = 0
     while writer.is_alive() and (seconds is None or time.monotonic() - began < seconds):
-        stop.wait(4 * LOOK_SECONDS)
+        stop.wait(LOOK_SECONDS)
         if stop.is_set():
-            return
+            break
         server.check_connectors()
         ends = server.ends(topics)
+        sinks = {name: server.positions(name) for name in (connectors.WAREHOUSE, connectors.COPY)}
+        if steady is None and all(_reached(at, snapshot) for at in sinks.values()):
+            steady = time.monotonic()
         lags = [
-            f"{name} behind by {sum(ends.values()) - sum(server.positions(name).values()):,}"
-            for name in (connectors.WAREHOUSE, connectors.COPY)
+            f"{n} behind by {sum(ends.values()) - sum(at.values()):,}" for n, at in sinks.items()
         ]
         rate = writer.count / (time.monotonic() - began)
         figures = f"{writer.count:,} changes  {rate:,.0f}/s   {'   '.join(lags)}"
         looks += 1
         screen.streaming(figures, server.newest(topics[looks % len(topics)]))
+    return began if steady is None else steady
+
+
+def _reached(positions: Mapping[str, int], ends: Mapping[str, int]) -> bool:
+    return all(positions.get(topic, 0) >= end for topic, end in ends.items())
 
 
 def _wait_for_sinks(server: Server, target: Postgres, marks: changes.Marks) -> int:

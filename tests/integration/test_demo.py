@@ -2,9 +2,14 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
+import psutil
 import pytest
 
 from api.demo import changes, compare, shop
@@ -120,3 +125,66 @@ def test_demo_without_a_postgres_says_what_to_install(tmp_path):
     assert done.returncode == 1
     assert "tailrace[demo]" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def room():
+    """A temporary directory for the demo alone; Postgres's user must be able to enter it."""
+    directory = Path(tempfile.mkdtemp(prefix="tailrace-test-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def start_demo(room, *arguments):
+    return subprocess.Popen(
+        [*DEMO, "--rows", "1000", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "TMPDIR": str(room), "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def read_until(demo, text):
+    lines = []
+    for line in demo.stdout:
+        lines.append(line)
+        if text in line:
+            return
+    pytest.fail(f"the demo ended without {text!r}:\n{''.join(lines)[-5000:]}")
+
+
+def leftovers(room):
+    """Processes that the demo started, known by its directory in their command or their cwd."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = [*(process.info["cmdline"] or []), process.info["cwd"] or ""]
+        if any(str(room) in word for word in words):
+            found.append(words)
+    return found
+
+
+def test_ctrl_c_compares_and_leaves_nothing(room):
+    demo = start_demo(room)
+    read_until(demo, "Ctrl-C to stop")
+    read_until(demo, "streaming")
+    assert leftovers(room) != []
+    demo.send_signal(signal.SIGINT)
+    said, _ = demo.communicate(timeout=120)
+    assert "source = both sinks" in said
+    assert demo.returncode == 0
+    assert leftovers(room) == []
+    assert list(room.iterdir()) == []
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM]])
+def test_an_impatient_end_leaves_nothing_either(room, numbers):
+    demo = start_demo(room)
+    read_until(demo, "Ctrl-C to stop")
+    for number in numbers:
+        demo.send_signal(number)
+    demo.communicate(timeout=120)
+    assert demo.returncode in (0, 130)  # two signals at once may arrive as one
+    assert leftovers(room) == []
+    assert list(room.iterdir()) == []
