@@ -83,7 +83,7 @@ class OffsetDesk:
         values = {self._key(name, change.partition): change.offset for change in changes}
         self._writer(name).append([self._table.records(values)])
 
-    def removedsource(self, name: str) -> None:
+    def reset_source(self, name: str) -> None:
         """Delete all offsets of a stopped source."""
         self._table.refresh()
         values = dict.fromkeys(tables.source_offsets(self._table, name))
@@ -95,7 +95,7 @@ class OffsetDesk:
         """Move a stopped sink: a None offset forgets where it stood."""
         self._move(verdict, name, self._existing(parse_sink(entries)))
 
-    def removedsink(self, verdict: Verdict, name: str) -> None:
+    def reset_sink(self, verdict: Verdict, name: str) -> None:
         """Let a stopped sink begin anew."""
         topics = {topic: it.partitions for topic, it in self._log.topics().items()}
         read = {
@@ -108,12 +108,13 @@ class OffsetDesk:
         self, wanted: Mapping[TopicPartition, int | None]
     ) -> Mapping[TopicPartition, int | None]:
         topics = self._log.topics()
-        for topic, partition in wanted:
-            if topic not in topics or partition >= topics[topic].partitions:
-                raise BadRequest(f"The topic partition {topic}-{partition} does not exist.")
         for at, offset in wanted.items():
+            if offset is None:
+                continue
+            if at.topic not in topics or at.partition >= topics[at.topic].partitions:
+                raise BadRequest(f"The topic partition {at.topic}-{at.partition} does not exist.")
             start, end = self._log.start_offset(*at), self._log.end_offset(*at)
-            if offset is not None and not start <= offset <= end:
+            if not start <= offset <= end:
                 raise BadRequest(
                     f"Offset {offset} of {at.topic}-{at.partition} does not exist: the partition "
                     f"holds {start} to {end}."

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import random
 import signal
@@ -19,6 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from connect.logs.socket import serve
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 60.0
+PROC: Final = Path("/proc")  # Linux says there, before it can be waited for, that a process dies
 COMMAND: Final = (sys.executable, "-m", "connect.runtime.task_main")
 
 
@@ -90,14 +91,16 @@ class TaskRun:
         return self.kill_at is not None
 
     def alive(self) -> bool:
-        """Whether the process still runs at this moment (a zombie does not)."""
-        try:
-            state = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
+        """Whether the process still runs at this moment; one that is dying does not."""
+        if self._process.returncode is not None:
             return False
-        except AttributeError:  # no waitid on this system
+        if not PROC.exists():
             return self._process.poll() is None
-        return state is None
+        try:
+            stat = (PROC / str(self.pid) / "stat").read_bytes()
+        except OSError:
+            return False
+        return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
     def send(self, line: Mapping[str, Any]) -> None:
         """Write a line; a process that is gone does not read it."""

@@ -30,13 +30,18 @@ from connect.runtime.secret_store import SecretStore
 from connect.runtime.settings import WorkerSettings
 from connect.runtime.statuses import State, StatusBoard
 from connect.runtime.supervisor import COMMAND, Backoff, Exited, Said, TaskRun, last_word
-from connect.runtime.tables import CONFIGS, OFFSETS, CompactedTable, Intent
+from connect.runtime.tables import CONFIGS, OFFSETS, CompactedTable, Intent, TargetState
 
 if TYPE_CHECKING:
     from log_core import Log
 
 logger = logging.getLogger(__name__)
 
+REACHED: Final[Mapping[TargetState, State]] = {
+    "STARTED": "RUNNING",
+    "PAUSED": "PAUSED",
+    "STOPPED": "STOPPED",
+}
 TICK: Final = 1.0  # seconds between looks at the topics there are
 
 
@@ -89,9 +94,11 @@ class Worker:
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._slots: dict[TaskId, Slot] = {}
         self._intents: dict[str, Intent] = {}
+        self._planned: list[Planned] = []
         self._forgetting: dict[str, float] = {}  # deleted connectors, and when patience ends
         self._closing = False
         self._thread = threading.Thread(target=self._control, name="worker", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name="config-watch", daemon=True)
 
     def start(self) -> None:
         """Take over what an earlier worker left: nothing is RUNNING until its task says so."""
@@ -104,12 +111,13 @@ class Worker:
             self.levels.set(name, entry.value["level"])
         self._board.append()
         self._thread.start()
-        threading.Thread(target=self._watch, name="config-watch", daemon=True).start()
+        self._watcher.start()
 
     def close(self) -> None:
         """Stop every task and wait until all are gone; a task gets its graceful time."""
         self._events.put(Closing())
         self._thread.join()
+        self._watcher.join()
         self._board.close()
 
     def alive(self, task: TaskId) -> bool:
@@ -203,35 +211,38 @@ class Worker:
 
     def _plan(self) -> None:
         topics = {name: topic.partitions for name, topic in self._log.topics().items()}
-        planned = [] if self._closing else [p for p in map(self._planned, self._intents) if p]
-        classes = {p.intent.name: p.intent.config["connector.class"] or "" for p in planned}
+        found = [] if self._closing else map(self._find_plugin, self._intents.values())
+        self._planned = [planned for planned in found if planned is not None]
         self.metrics.name_connectors(
-            {p.intent.name: (p.kind, classes[p.intent.name]) for p in planned}
+            {
+                p.intent.name: (p.kind, p.intent.config["connector.class"] or "")
+                for p in self._planned
+            }
         )
-        assignment = plan(planned, topics)
+        assignment = plan(self._planned, topics)
         for task, spec in assignment.items():
             self._slots.setdefault(task, Slot()).want(spec)
         for task, slot in self._slots.items():
             if task not in assignment:
                 slot.wanted = None
 
-    def _planned(self, name: str) -> Planned | None:
-        intent = self._intents[name]
-        if self._configs.get(tables.FORGET + name) is not None:
-            return None
+    def _find_plugin(self, intent: Intent) -> Planned | None:
+        if self._configs.get(tables.FORGET + intent.name) is not None:
+            return None  # first its deleted namesake is cleaned up
         try:
             plugin = plugins.find(intent.config.get("connector.class") or "", "source", "sink")
         except CdcError as error:
             self._board.set_connector(intent, "FAILED", str(error))
             return None
         kind: Kind = "source" if plugin.kind == "source" else "sink"
-        planned = Planned(intent, kind, bool(getattr(plugin.cls, "exclusive", False)))
-        state: State = "RUNNING"
-        if intent.target != "STARTED":
-            busy = any(s.run for task, s in self._slots.items() if task.connector == name)
-            state = "RUNNING" if busy else intent.target
-        self._board.set_connector(intent, state)
-        return planned
+        return Planned(intent, kind, bool(getattr(plugin.cls, "exclusive", False)))
+
+    def _show_connectors(self) -> None:
+        """A connector is PAUSED or STOPPED once all its tasks are."""
+        busy = {task.connector for task, s in self._slots.items() if s.run or not s.wanted}
+        for intent in (planned.intent for planned in self._planned):
+            target = "STARTED" if intent.name in busy else intent.target
+            self._board.set_connector(intent, REACHED[target])
 
     def _hear(self, run: TaskRun, line: Mapping[str, Any]) -> None:
         task = run.spec.id
@@ -291,6 +302,7 @@ class Worker:
                 self._board.set_task(wanted, "PAUSED" if wanted.paused else "RUNNING")
             elif slot.may_start(now):
                 self._run(slot, wanted)
+        self._show_connectors()
         self._start_forgetting(now)
 
     def _run(self, slot: Slot, spec: TaskSpec) -> None:
