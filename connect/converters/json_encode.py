@@ -86,7 +86,7 @@ class JsonEncoder:
     def _constant(self, schema: Schema, value: Any) -> bytes:
         if value is None:
             return self.null(schema)
-        if schema.type == "string" and type(value) is str:
+        if schema.type == "string" and type(value) is str and len(value) < 256:
             return text_of(value)
         return self.texts(schema, [value], 1)[0]
 
@@ -217,12 +217,12 @@ def render(pieces: Iterable[Piece], count: int) -> list[bytes]:
             merged[-1] += piece
         elif piece != b"":
             merged.append(piece)
-    if len(merged) == 1 and isinstance(merged[0], list):
-        return merged[0]
     if all(isinstance(piece, bytes) for piece in merged):
         return [b"".join(merged)] * count  # type: ignore[arg-type]
-    columns = [repeat(piece) if isinstance(piece, bytes) else piece for piece in merged]
-    return list(map(b"".join, zip(*columns, strict=False)))
+    columns = [repeat(piece, count) if isinstance(piece, bytes) else piece for piece in merged]
+    texts = list(map(b"".join, zip(*columns, strict=True)))  # strict: columns of one length
+    assert len(texts) == count
+    return texts
 
 
 @lru_cache(maxsize=4096)

@@ -122,7 +122,7 @@ class ExtractNewRecordState(Transform):
             return [self._with_tombstone_headers(batch)] if self._keeps_tombstones else []
         if not isinstance(values, Struct):
             return [batch]
-        if not (values.schema.name or "").endswith(".Envelope"):
+        if not _is_envelope(values):
             if self._keeps_tombstones or values.present is None:
                 return [batch]
             return [batch.take([row for row, here in enumerate(values.present) if here])]
@@ -227,6 +227,11 @@ class ExtractNewRecordState(Transform):
             return batch
         own = batch.headers or Constant((), len(batch))
         return replace(batch, headers=[headers + added for headers in own])
+
+
+def _is_envelope(values: Struct) -> bool:
+    named = (values.schema.name or "").endswith(".Envelope")
+    return named and "before" in values and "after" in values
 
 
 def _flags(column: Column) -> Sequence[bool]:

@@ -159,6 +159,13 @@ def test_a_column_of_several_kinds_of_sequence() -> None:
     assert texts == [b'{"a":0,"b":5}', b'{"a":1,"b":6}']
 
 
+def test_columns_of_different_lengths_are_a_bug_not_a_loss() -> None:
+    two = Schema("struct", fields=(Field("a", Schema("int32")), Field("b", Schema("int32"))))
+    for columns, count in (([[1, 2], [1]], 2), ([[1], [1, 2]], 1), ([[1], [1]], 2)):
+        with pytest.raises((ValueError, AssertionError)):
+            converter().encode("t", Struct(two, columns, count))
+
+
 def test_configuration_is_connects() -> None:
     assert validate(JsonConverterConfig, {"decimal.format": "NUMERIC"}).errors == []
     (problem,) = validate(JsonConverterConfig, {"decimal.format": "HEX"}).errors

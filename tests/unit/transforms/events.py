@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connect.config import parse
-from connect.data import Batch, Constant, Data, Field, Plain, Schema, Struct
+from connect.data import Batch, Column, Constant, Data, Field, Plain, Schema, Struct
 
 ROW = Schema(
     "struct",
@@ -58,7 +58,7 @@ def events(*changes: tuple[str, Row | None, Row | None] | None) -> Batch:
     """Change events (operation, before, after); None for a tombstone."""
     count = len(changes)
     known = [change or ("", None, None) for change in changes]
-    columns = [
+    columns: list[Column] = [
         structs(ROW, [before for _, before, _ in known]),
         structs(ROW, [after for _, _, after in known]),
         Struct(
