@@ -126,7 +126,8 @@ def _open_envelope(
     batch: Batch, values: Struct, present: Sequence[bool], gone: Op, reading: Reading
 ) -> tuple[Struct, list[Op]]:
     after = values["after"]
-    assert isinstance(after, Struct)
+    if not isinstance(after, Struct):  # a column of nulls: none has a row
+        after = Struct(Schema("struct"), (), len(batch), Constant(False, len(batch)))
     codes = values["op"]
     assert not isinstance(codes, Struct)
     ops = []
@@ -246,7 +247,9 @@ def _find_moves(batch: Batch, rows: Rows, reading: Reading) -> None:
             continue
         payload = dict(batch.headers[row]).get(NEW_KEY)
         key = None if payload is None else _key_in(payload, names)
-        if key is not None and all(_alike(new, old) for new, old in zip(key, rows.keys[row])):
+        if key is not None and all(
+            _alike(new, old) for new, old in zip(key, rows.keys[row], strict=True)
+        ):
             ops[row] = Op.MOVE
             rows.moves[row] = key
     rows.ops = ops

@@ -12,7 +12,14 @@ from connectors.sinks.config import TableSinkConfig
 from connectors.sinks.naming import TableName
 from connectors.sinks.rows import Column
 from connectors.sinks.target import Table, Target, Wanted
-from connectors.sinks.types import ColumnType, Kind, UnsupportedSchema, column_type, is_wider
+from connectors.sinks.types import (
+    ColumnType,
+    Kind,
+    UnsupportedSchema,
+    column_type,
+    is_wider,
+    rounds,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +60,12 @@ class Shapes:
         if table is None:
             changes = [self._creation(name, columns)]
         else:
+            self._check_key(table, columns)
             changes = self._changes(table, columns)
             self._tables[name] = table
         if changes:
             self._fitting.pop(name, None)
             return changes, None
-        assert table is not None
-        self._check_key(table, columns)
         self._fitting.setdefault(name, set()).add(columns)
         return [], table
 
@@ -82,15 +88,24 @@ class Shapes:
                 self._refuse_unless_evolving(table, column)
                 logger.info("adding column %s to table %s", column.name, table.name)
                 changes.append(partial(self._target.add_column, table.name, wanted))
-            elif (
-                self._config.evolves
-                and found.type is not None
-                and is_wider(self._target.stored(wanted.type), found.type)
-            ):
-                logger.info("widening column %s of table %s", column.name, table.name)
-                joined = wanted._replace(type=_join(wanted.type, found.type))
-                changes.append(partial(self._target.widen, table.name, joined))
+            elif found.type is not None:
+                changes.extend(self._growth(table, wanted, found.type))
         return changes
+
+    def _growth(self, table: Table, wanted: Wanted, found: ColumnType) -> list[Callable[[], None]]:
+        """DDL that widens the column, if it must hold more than it can."""
+        stored = self._target.stored(wanted.type)
+        if self._config.evolves and is_wider(stored, found):
+            logger.info("widening column %s of table %s", wanted.name, table.name)
+            joined = wanted._replace(type=_join(wanted.type, found))
+            return [partial(self._target.widen, table.name, joined)]
+        if rounds(stored, found):
+            raise FatalError(
+                f'Column "{wanted.name}" of table "{table.name}" would round its values.',
+                code="sink.column_narrow",
+                hint=f"Make it {self._target.column_sql(wanted.type, wanted.key)}.",
+            )
+        return []
 
     def _refuse_unless_evolving(self, table: Table, column: Column) -> None:
         if column.key:

@@ -133,20 +133,25 @@ def column_type(schema: Schema) -> ColumnType:
     kind = _PLAIN.get(schema.type)
     if kind is None:
         raise UnsupportedSchema(f"a nested {schema.name or schema.type} has no column type")
+    if kind is Kind.TEXT:
+        characters = parameters.get("__debezium.source.column.length", "")
+        return ColumnType(kind, length=int(characters) if characters.isdecimal() else None)
     return ColumnType(kind)
 
 
 _INTEGERS: Final = (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT)
+_FLOATS: Final = (Kind.REAL, Kind.DOUBLE)
+_EXACT: Final = (*_INTEGERS, Kind.DECIMAL, Kind.NUMERIC)
 
 
 def is_wider(wanted: ColumnType, found: ColumnType) -> bool:
-    """Whether a column of type ``found`` must grow, without loss, to hold every ``wanted``."""
+    """Whether a column of type ``found`` can grow, without loss, to hold every ``wanted``."""
     if wanted.kind in _INTEGERS and found.kind in _INTEGERS:
         return _INTEGERS.index(wanted.kind) > _INTEGERS.index(found.kind)
     if wanted.kind is Kind.DOUBLE and found.kind is Kind.REAL:
         return True
     if wanted.kind is Kind.TEXT and found.kind is Kind.TEXT:
-        return found.length is not None and (wanted.length or found.length + 1) > found.length
+        return bool(wanted.length and found.length and wanted.length > found.length)
     if wanted.kind is Kind.NUMERIC and found.kind is Kind.DECIMAL:
         return found.length is not None
     if wanted.kind is Kind.DECIMAL and found.kind is Kind.DECIMAL and found.length is not None:
@@ -154,4 +159,16 @@ def is_wider(wanted: ColumnType, found: ColumnType) -> bool:
             return wanted.scale > found.scale
         whole = wanted.length - wanted.scale
         return wanted.scale > found.scale or whole > found.length - found.scale
+    return False
+
+
+def rounds(wanted: ColumnType, found: ColumnType) -> bool:
+    """Whether a column of type ``found`` would change values of ``wanted`` without an error."""
+    if found.kind in _FLOATS:
+        return wanted.kind in _EXACT or (wanted.kind, found.kind) == (Kind.DOUBLE, Kind.REAL)
+    if wanted.kind in (Kind.DECIMAL, Kind.NUMERIC, *_FLOATS):
+        if found.kind in _INTEGERS:
+            return True
+        if found.kind is Kind.DECIMAL and found.length is not None:
+            return wanted.kind is not Kind.DECIMAL or wanted.scale > found.scale
     return False

@@ -19,9 +19,15 @@ from connectors.sinks.types import ColumnType, Kind
 Cell = Callable[[Any], Any]
 """Turns one value, never None, into what a driver binds; ValueError when it has no such form."""
 
-POSITIVE_INFINITY_US: Final = 9_223_372_036_825_200_000
-NEGATIVE_INFINITY_US: Final = -9_223_372_036_832_400_000
-"""What Debezium writes for Postgres' infinite timestamps, in microseconds."""
+INFINITY: Final = {
+    1_000: (9_223_372_036_825_200, -9_223_372_036_832_400),
+    1_000_000: (9_223_372_036_825_200_000, -9_223_372_036_832_400_000),
+    1_000_000_000: ((1 << 63) - 1, -(1 << 63)),
+}
+"""What stands for Postgres' infinite timestamps, by units per second (Debezium's numbers)."""
+
+DATE_INFINITY: Final = ((1 << 31) - 1, -(1 << 31))
+"""What stands for Postgres' infinite dates."""
 
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _LAST_ORDINAL: Final = date.max.toordinal()

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from connectors.sinks.types import ColumnType, Kind
 from connectors.sinks.values import (
-    NEGATIVE_INFINITY_US,
-    POSITIVE_INFINITY_US,
+    DATE_INFINITY,
+    INFINITY,
     bits_text,
     date_text,
     decimal_of,
@@ -33,9 +33,9 @@ _PLAIN: Final = {
     Kind.DURATION: pa.int64(),
 }
 
-_TIMES: Final = {1_000: "ms", 1_000_000: "us", 1_000_000_000: "ns"}
-# DuckDB's infinite timestamps, as counts of microseconds.
-_INFINITY_US: Final = (1 << 63) - 1
+# DuckDB's own infinities: the largest count and its negative.
+_LAST_DAY: Final = (1 << 31) - 1
+_LAST_MOMENT: Final = (1 << 63) - 1
 
 
 def array(cells: Sequence[Any], type_: ColumnType, declared: str) -> pa.Array:
@@ -49,11 +49,14 @@ def array(cells: Sequence[Any], type_: ColumnType, declared: str) -> pa.Array:
     if kind is Kind.DECIMAL and type_.length is not None and declared != "VARCHAR":
         return pa.array(cells, pa.decimal128(type_.length, type_.scale))
     if not type_.text and kind is Kind.DATE:
-        return pa.array(cells, pa.int32()).view(pa.date32())
+        days = _infinite(cells, DATE_INFINITY, _LAST_DAY)
+        return pa.array(days, pa.int32()).view(pa.date32())
     if not type_.text and kind is Kind.TIMESTAMP:
-        if type_.unit == 1_000_000:
-            cells = [_infinite(cell) for cell in cells]
-        return pa.array(cells, pa.int64()).view(pa.timestamp(_TIMES[type_.unit]))
+        counts = _infinite(cells, INFINITY[type_.unit], _LAST_MOMENT)
+        if type_.unit == 1_000:  # microseconds, which have the infinities
+            counts = [c if c in (None, _LAST_MOMENT, -_LAST_MOMENT) else c * 1000 for c in counts]
+        unit = "ns" if type_.unit == 1_000_000_000 else "us"
+        return pa.array(counts, pa.int64()).view(pa.timestamp(unit))
     if kind is Kind.ARRAY:
         assert type_.item is not None
         flat = [item for cell in cells if cell is not None for item in cell]
@@ -75,12 +78,12 @@ def literal(value: Any, type_: ColumnType) -> str:
     return f"from_hex({quoted})" if isinstance(value, bytes) else quoted
 
 
-def _infinite(count: int | None) -> int | None:
-    if count == POSITIVE_INFINITY_US:
-        return _INFINITY_US
-    if count == NEGATIVE_INFINITY_US:
-        return -_INFINITY_US
-    return count
+def _infinite(cells: Sequence[Any], both: tuple[int, int], last: int) -> Sequence[Any]:
+    """The cells with DuckDB's infinities in place of ``both``."""
+    if both[0] not in cells and both[1] not in cells:
+        return cells
+    known = {both[0]: last, both[1]: -last}
+    return [known.get(cell, cell) for cell in cells]
 
 
 def _text(value: Any, type_: ColumnType) -> str:

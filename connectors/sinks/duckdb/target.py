@@ -203,10 +203,8 @@ class DuckDbTarget(Target):
             for cells, type_ in zip(staged.cells, staged.types, strict=True)
         ]
         self.connection.register(_STAGE, pa.table(arrays, names=list(staged.names)))
-        try:
-            yield
-        finally:
-            self.connection.unregister(_STAGE)
+        yield
+        self.connection.unregister(_STAGE)  # after an error the rollback takes it away
 
     def classify(self, error: Exception) -> Verdict | None:
         if isinstance(error, pa.ArrowException | ValueError | OverflowError):

@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 import pymysql
 from pymysql.constants import ER
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from connectors.sinks.naming import TableName
 from connectors.sinks.sql.target import SqlTarget
-from connectors.sinks.target import Staged, Table, Verdict, Wanted
+from connectors.sinks.target import Found, Staged, Table, Verdict, Wanted
 from connectors.sinks.types import ColumnType, Kind
 from connectors.sinks.values import Cell, finite, plain_cell, without_zone
 
@@ -81,10 +80,33 @@ class MySqlTarget(SqlTarget):
             return f"VARCHAR({type_.length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
         return self.names.get(type_.kind, "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
 
-    def found(self, type_: Any) -> ColumnType | None:
-        if isinstance(type_, mysql.TINYINT):
+    def describe(self, name: TableName) -> Table | None:
+        # Not by SQLAlchemy's inspector, which can't find tables with a percent sign in the name.
+        place = (name.schema, name.name)
+        columns = self.query(
+            "SELECT column_name, data_type, character_maximum_length, numeric_precision, "
+            "numeric_scale, generation_expression FROM information_schema.columns "
+            "WHERE table_schema = COALESCE(%s, DATABASE()) AND table_name = %s "
+            "ORDER BY ordinal_position",
+            place,
+        )
+        if not columns:
             return None
-        return super().found(type_)
+        uniques: dict[str, set[str]] = {}
+        for index, column, prefix in self.query(
+            "SELECT index_name, column_name, sub_part FROM information_schema.statistics "
+            "WHERE table_schema = COALESCE(%s, DATABASE()) AND table_name = %s AND non_unique = 0 "
+            "ORDER BY index_name <> 'PRIMARY', index_name, seq_in_index",
+            place,
+        ):
+            # A unique prefix or expression finds other rows than the column's own values do.
+            whole = column is not None and prefix is None
+            uniques.setdefault(index, set()).add(column if whole else f"{index}\0")
+        return Table(
+            name,
+            {c[0]: Found(_found(*c[1:5]), bool(c[5])) for c in columns},
+            tuple(frozenset(names) for names in uniques.values()),
+        )
 
     def literal(self, value: Any) -> str:
         text = super().literal(value)
@@ -111,11 +133,8 @@ class MySqlTarget(SqlTarget):
             return self._update_or_insert(table, staged)
         # A change counts as two rows: fewer than one a row means that something took them away.
         pairs = [f"{q} = VALUES({q})" for q in map(self.quote, staged.others or staged.keys)]
-        sql = f"{self._insert_sql(table, staged)} ON DUPLICATE KEY UPDATE {', '.join(pairs)}"
-        return self.execute_many(sql.replace("%%s", "%s"), self.rows(staged))
-
-    def _insert_sql(self, table: Table, staged: Staged) -> str:
-        return self.insert_sql(table, staged)
+        sql = f"{self.insert_sql(table, staged)} ON DUPLICATE KEY UPDATE {', '.join(pairs)}"
+        return self.execute_many(sql, self.rows(staged))
 
     def _update_or_insert(self, table: Table, staged: Staged) -> int:
         """ON DUPLICATE KEY would change the row that another unique key finds."""
@@ -165,3 +184,21 @@ class MySqlTarget(SqlTarget):
         ):  # fmt: skip
             return Verdict("row", f"{type(error).__name__} ({number})")
         return Verdict("fatal", f"{type(error).__name__} ({number})")
+
+
+def _found(
+    type_: str, characters: int | None, digits: int | None, scale: int | None
+) -> ColumnType | None:
+    """Our name for a column's type that may have to grow."""
+    if type_ == "decimal":
+        return ColumnType(Kind.DECIMAL, length=digits, scale=scale or 0)
+    if type_ in ("varchar", "char"):
+        return ColumnType(Kind.TEXT, length=characters)
+    kinds = {
+        "smallint": Kind.SMALLINT,
+        "int": Kind.INTEGER,
+        "bigint": Kind.BIGINT,
+        "float": Kind.REAL,
+        "double": Kind.DOUBLE,
+    }
+    return ColumnType(kinds[type_]) if type_ in kinds else None

@@ -15,11 +15,11 @@ from sqlalchemy.pool import NullPool
 
 from connectors.sinks.naming import TableName
 from connectors.sinks.sql.target import SqlTarget
-from connectors.sinks.target import Staged, Table, Verdict
+from connectors.sinks.target import Staged, Table, Verdict, Wanted
 from connectors.sinks.types import ColumnType, Kind
 from connectors.sinks.values import (
-    NEGATIVE_INFINITY_US,
-    POSITIVE_INFINITY_US,
+    DATE_INFINITY,
+    INFINITY,
     Cell,
     array_text,
     bits_text,
@@ -103,6 +103,10 @@ class PostgresTarget(SqlTarget):
 
         return guarded()
 
+    def widen(self, name: TableName, wanted: Wanted) -> None:
+        super().widen(name, wanted)
+        self._stages = {key: stage for key, stage in self._stages.items() if key[0] != name}
+
     def column_sql(self, type_: ColumnType, key: bool) -> str:
         if type_.kind is Kind.DECIMAL:
             return f"numeric({type_.length},{type_.scale})" if type_.length else "numeric"
@@ -135,7 +139,7 @@ class PostgresTarget(SqlTarget):
             return _zoned if type_.kind is not Kind.INTERVAL else None
         cells: dict[Kind, Cell] = {
             Kind.NUMERIC: decimal_of,
-            Kind.DATE: date_text,
+            Kind.DATE: _date,
             Kind.TIME: lambda count: time_text(count, unit),
             Kind.TIMESTAMP: lambda count: _timestamp(count, unit),
             Kind.DURATION: lambda count: _duration(count, unit),
@@ -193,11 +197,11 @@ class PostgresTarget(SqlTarget):
         cursor = self.connection.connection.cursor()
         try:
             copy = f"COPY {stage} ({self.columns_sql(staged.names)}) FROM STDIN"
-            with cursor.copy(copy) as writer:
+            with cursor.copy(self.plain(copy)) as writer:
                 for row in self.rows(staged):
                     writer.write_row(row)
             sql = template.replace("{table}", self.table_sql(table.name)).replace("{stage}", stage)
-            cursor.execute(sql)
+            cursor.execute(self.plain(sql))
             return int(cursor.rowcount)
         finally:
             cursor.close()
@@ -243,23 +247,24 @@ def _same(value: Any) -> Any:
 
 def _zoned(text: str) -> str:
     """ISO text as Postgres reads it; infinities keep their names."""
-    if text in ("infinity", "-infinity"):
-        return text
-    if text.startswith(("-", "+")):  # ISO 8601's extended years
-        sign, (year, rest) = text[0], text[1:].split("-", 1)
-        if sign == "+":
-            return f"{int(year)}-{rest}"
+    if text[:1] == "+":
+        return text[1:]
+    if (text[:1] == "-" and text != "-infinity") or text.startswith("0000-"):
+        year, rest = text.removeprefix("-").split("-", 1)
         return f"{int(year) + 1:04}-{rest} BC"
     return text
 
 
+def _date(days: int) -> str:
+    return _infinite(days, DATE_INFINITY) or date_text(days)
+
+
 def _timestamp(count: int, unit: int) -> str:
-    if unit == 1_000_000:
-        if count == POSITIVE_INFINITY_US:
-            return "infinity"
-        if count == NEGATIVE_INFINITY_US:
-            return "-infinity"
-    return timestamp_text(count, unit)
+    return _infinite(count, INFINITY[unit]) or timestamp_text(count, unit)
+
+
+def _infinite(count: int, both: tuple[int, int]) -> str | None:
+    return ("infinity", "-infinity")[both.index(count)] if count in both else None
 
 
 def _duration(count: int, unit: int) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, types
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
@@ -65,14 +65,14 @@ class SqliteTarget(SqlTarget):
     def column_sql(self, type_: ColumnType, key: bool) -> str:
         return self.names.get(type_.kind, "TEXT")
 
-    def default_sql(self, wanted: Wanted) -> str:
-        return super().default_sql(wanted)
-
     def literal(self, value: Any) -> str:
         return super().literal(value).replace("%%", "%")
 
     def found(self, type_: Any) -> ColumnType | None:
-        return None  # a column takes any value: nothing ever has to grow
+        # A column takes any value, so nothing has to grow; but these make floats of numbers.
+        if isinstance(type_, types.Float | types.Numeric):
+            return ColumnType(Kind.DOUBLE)
+        return None
 
     def widen(self, name: TableName, wanted: Wanted) -> None:
         raise AssertionError("SQLite columns have no width")

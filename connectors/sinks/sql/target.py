@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Engine, inspect, types
+from sqlalchemy import Connection, CursorResult, Engine, inspect, types
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, NoSuchTableError
 
@@ -78,10 +78,21 @@ class SqlTarget(Target):
         return self._preparer.quote_identifier(name)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
-        return self.connection.exec_driver_sql(sql, tuple(values)).rowcount
+        return self._run(sql, values).rowcount
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in self.connection.exec_driver_sql(sql, tuple(values))]
+        return [tuple(row) for row in self._run(sql, values)]
+
+    def _run(self, sql: str, values: Sequence[Any]) -> CursorResult[Any]:
+        if values:
+            return self.connection.exec_driver_sql(sql, tuple(values))
+        return self.connection.execution_options(no_parameters=True).exec_driver_sql(
+            self.plain(sql)
+        )
+
+    def plain(self, sql: str) -> str:
+        """A statement as it is sent without parameters: ``%`` stands for itself."""
+        return sql.replace("%%", "%") if self.mark == "%s" else sql
 
     def execute_many(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
         """Run a statement for each row; the number of rows touched."""
@@ -126,6 +137,8 @@ class SqlTarget(Target):
     def found(self, type_: types.TypeEngine[Any]) -> ColumnType | None:
         """Our name for a reflected type that may have to grow."""
         match type_:
+            case types.Enum():
+                return None
             case types.SmallInteger():
                 return ColumnType(Kind.SMALLINT)
             case types.BigInteger():
