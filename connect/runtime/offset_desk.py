@@ -151,7 +151,7 @@ class OffsetDesk:
         for key, (known, _) in tables.source_offsets(self._table, name).items():
             if known == partition:
                 return key
-        return tables.offmovedkey(name, partition)
+        return tables.offset_key(name, partition)
 
 
 def parse_source(verdict: Verdict, entries: Sequence[Entry]) -> list[SourceChange]:
