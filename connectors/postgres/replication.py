@@ -128,6 +128,7 @@ class ReplicationStream:
         self._reported = 0
         self._closing = threading.Event()
         self._failure: Exception | None = None
+        self._over = False  # the server ended the stream
         interval = config.status_interval_ms / 1000
         if sender_timeout_ms:
             interval = min(interval, sender_timeout_ms / 3000)
@@ -175,6 +176,8 @@ class ReplicationStream:
         with self._lock:
             if self._failure is not None:
                 raise ConnectionLost(str(self._failure)) from self._failure
+            if self._over:
+                raise self._end()
             receive = self._pgconn.get_copy_data
             try:
                 while len(frames) < limit:
@@ -186,7 +189,9 @@ class ReplicationStream:
                         if frame[0] == _KEEPALIVE and frame[17]:
                             answer = True
                     elif size < 0:
-                        self._ended(frames)
+                        self._over = True
+                        if not frames:
+                            raise self._end()
                         break
                     elif tried:
                         break  # nothing more is there without waiting
@@ -199,14 +204,12 @@ class ReplicationStream:
             self._send()
         return frames
 
-    def _ended(self, frames: list[bytes]) -> None:
-        """The server ended the stream: an error unless frames are still to be handed out."""
-        if frames:
-            return  # the next call comes here again, with nothing before it
+    def _end(self) -> CdcError:
+        """Why the server ended the stream."""
         result = self._pgconn.get_result()
         if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
-            raise _failure(result)
-        raise ConnectionLost("The server ended the replication stream.")
+            return _failure(result)
+        return ConnectionLost("The server ended the replication stream.")
 
     def _report(self) -> None:
         """The feedback thread."""

@@ -60,7 +60,7 @@ def connect(
     try:
         connection = psycopg.connect(**given, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
-        raise classify(error) from error
+        raise _refused(_message(error)) or classify(error) from error
     if not replication:
         try:
             for statement in _statements(config.initial_statements):
@@ -83,13 +83,23 @@ def classify(error: psycopg.Error) -> CdcError:
     """What an error of the driver means for the task; no value of a row is repeated."""
     message = _message(error)
     state = error.sqlstate or ""
-    if found := _by_text(message):
-        return found
     if isinstance(error, pg.ObjectInUse):
         return RetriableError(
             f"The replication slot is in use: {message}",
             code="postgres.slot.active",
             hint="Another connector or tool reads it; this task takes over once it stops.",
+        )
+    if state == "53400":
+        return FatalError(
+            f"The server has no replication slot left: {message}",
+            code="postgres.slots.exhausted",
+            hint="Drop slots that nobody reads, or raise max_replication_slots.",
+        )
+    if state == "55000" and "wal_level" in message:
+        return FatalError(
+            message,
+            code="postgres.wal_level",
+            hint="ALTER SYSTEM SET wal_level = 'logical'; then restart the server.",
         )
     if state == "55000" and "replication slot" in message:
         return FatalError(
@@ -98,7 +108,7 @@ def classify(error: psycopg.Error) -> CdcError:
             hint="The write-ahead log it needs was removed. Drop the slot and reset the "
             "connector's offsets to take a new snapshot.",
         )
-    if state.startswith(("08", "57P", "53", "40", "58")) or state == "55006":
+    if state.startswith(("08", "57P", "53", "40", "58")):
         return ConnectionLost(message, code="postgres.unavailable")
     if state == "57014":
         return RetriableError(f"A query took too long: {message}", code="postgres.query.timeout")
@@ -111,7 +121,7 @@ def classify(error: psycopg.Error) -> CdcError:
     return FatalError(message, code=f"postgres.{state or 'error'}")
 
 
-def _by_text(message: str) -> CdcError | None:
+def _refused(message: str) -> CdcError | None:
     """Refusals of a connection: libpq gives no SQLSTATE for them."""
     rules: tuple[tuple[str, Literal["config", "pooler"], str, str | None], ...] = (
         (r"password authentication failed|no password supplied", "config", "database.password",

@@ -33,29 +33,54 @@ def ensure_publication(
     Must come before the slot: a slot older than its publication can't be read.
     """
     found = catalog.publication(connection, config.publication_name)
-    if found is None:
-        if config.publication_mode == "disabled":
-            raise FatalError(
-                f"Publication {config.publication_name} does not exist, and "
-                "publication.autocreate.mode is disabled.",
-                code="postgres.publication.missing",
-                hint=create_statement(config, tables).as_string(connection),
-            )
+    if found is None and config.publication_mode != "disabled":
         _run(connection, create_statement(config, tables))
         return
-    missing = [table for table in tables if table not in found.tables]
-    if found.all_tables or config.publication_mode != "filtered":
-        if missing:
-            raise FatalError(
-                f"Publication {config.publication_name} does not cover "
-                f"{', '.join(map(str, missing))}: their changes would be lost.",
-                code="postgres.publication.incomplete",
-                hint=_alter(config, "ADD", missing).as_string(connection),
-            )
-    elif set(tables) != found.tables:
+    check_publication(connection, config, found, tables)
+    assert found is not None
+    if _ours(config, found) and set(tables) != found.tables:
         _log.info("publication %s is set to the captured tables", config.publication_name)
         _run(connection, _alter(config, "SET", tables))
-    _check_operations(config, found)
+
+
+def check_publication(
+    connection: Connection,
+    config: PostgresConfig,
+    found: Publication | None,
+    tables: Sequence[TableId],
+) -> None:
+    """FatalError unless the publication sends every change that is captured, or will once it is
+    altered."""
+    if found is None:
+        raise FatalError(
+            f"Publication {config.publication_name} does not exist, and "
+            "publication.autocreate.mode is disabled.",
+            code="postgres.publication.missing",
+            hint=create_statement(config, tables).as_string(connection),
+        )
+    missing = [table for table in tables if table not in found.tables]
+    if missing and not _ours(config, found):
+        raise FatalError(
+            f"Publication {config.publication_name} does not cover "
+            f"{', '.join(map(str, missing))}: their changes would be lost.",
+            code="postgres.publication.incomplete",
+            hint=_alter(config, "ADD", missing).as_string(connection),
+        )
+    lacking = {"c", "u", "d", "t"} - skipped(config) - found.operations
+    if lacking:
+        words = ", ".join(word for o, word in _WORDS.items() if o in lacking)
+        name = sql.Identifier(config.publication_name).as_string(connection)
+        raise FatalError(
+            f"Publication {config.publication_name} does not publish {words}.",
+            code="postgres.publication.operations",
+            hint=f"ALTER PUBLICATION {name} SET (publish = 'insert, update, delete, truncate'); "
+            "or name the operations in skipped.operations.",
+        )
+
+
+def _ours(config: PostgresConfig, found: Publication) -> bool:
+    """Whether the publication's tables are set by this connector."""
+    return config.publication_mode == "filtered" and not found.all_tables
 
 
 def create_statement(config: PostgresConfig, tables: Sequence[TableId]) -> sql.Composed:
@@ -79,19 +104,6 @@ def _alter(config: PostgresConfig, action: str, tables: Sequence[TableId]) -> sq
 
 def _names(tables: Sequence[TableId]) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(*table) for table in tables)
-
-
-def _check_operations(config: PostgresConfig, found: Publication) -> None:
-    lacking = {"c", "u", "d"} - skipped(config) - found.operations
-    if lacking:
-        words = ", ".join(_WORDS[o] for o in sorted(lacking))
-        raise FatalError(
-            f"Publication {config.publication_name} does not publish {words}.",
-            code="postgres.publication.operations",
-            hint=f"ALTER PUBLICATION {config.publication_name} SET "
-            "(publish = 'insert, update, delete, truncate'); or name the operations in "
-            "skipped.operations.",
-        )
 
 
 def _run(connection: Connection, statement: sql.Composed) -> None:
