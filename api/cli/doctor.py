@@ -59,11 +59,11 @@ def doctor(
     Works without a server. With --source or -f it asks the database, read-only.
     """
     logging.disable(logging.WARNING)  # what a module would log is among the checks
+    named = [] if source is None else [("Postgres", postgres_config(source))]
+    named += [(connector.name, connector.config) for connector in load_connectors(files)]
     checks = [*_environment(), *_directory(Path(data_dir)), *_server(url, port)]
-    if source is not None:
-        checks += _connector("Postgres", postgres_config(source))
-    for connector in load_connectors(files):
-        checks += _connector(connector.name, connector.config)
+    for group, config in named:
+        checks += _connector(group, config)
     if output == "json":
         print_json([check._asdict() for check in checks])
     else:
