@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from connect.config import Config, Refused, key
 from connect.data import NO_DEFAULT, Batch, Column, Field, Struct
-from connect.errors import ConfigError
+from connect.errors import ConfigError, SchemaMismatch
 from connect.transform import Transform
 from connect.transforms.side import Side, on_side
 
@@ -87,6 +87,12 @@ class ReplaceFieldKey(Transform):
             if self._kept(field.name):
                 fields.append(Field(self._renames.get(field.name, field.name), field.schema))
                 columns.append(filled(field, column) if self._replace_nulls else column)
+        if len({field.name for field in fields}) < len(fields):
+            raise SchemaMismatch(
+                "ReplaceField gives two fields one name.",
+                dict.fromkeys(range(len(struct)), "two fields of one name"),
+                hint="Exclude the field whose name another takes by `renames`.",
+            )
         # Connect's builders copy name, version, doc and parameters, not optionality or default.
         schema = replace(struct.schema, fields=tuple(fields), optional=False, default=NO_DEFAULT)
         return struct.with_columns(schema, columns)

@@ -157,7 +157,7 @@ class ExtractNewRecordState(Transform):
             rows = image.with_columns(image.schema, self._filled(image))
             flags = ["false" if a else "true" for a in after]
             deleted: Column = Constant(flags[0], len(flags)) if len(set(flags)) == 1 else flags
-            rows = rows.with_column(_DELETED.name, deleted, _DELETED.schema)
+            rows = _added(rows, _DELETED.name, deleted, _DELETED.schema)
             present: Sequence[bool] | None = None if all(here) else here
         else:
             rows, present = image, None if all(after) else after
@@ -177,7 +177,7 @@ class ExtractNewRecordState(Transform):
             found = reference.find(events)
             if found is not None:
                 schema, column = found
-                rows = rows.with_column(reference.name, column, schema)
+                rows = _added(rows, reference.name, column, schema)
         return rows
 
     def _required(self, schema: Schema) -> Schema:
@@ -227,6 +227,17 @@ class ExtractNewRecordState(Transform):
             return batch
         own = batch.headers or Constant((), len(batch))
         return replace(batch, headers=[headers + added for headers in own])
+
+
+def _added(rows: Struct, name: str, column: Column, schema: Schema) -> Struct:
+    """The rows with one more column; one that is there already must not be overwritten."""
+    if name in rows:
+        raise SchemaMismatch(
+            f"The rows of {rows.schema.name} have a column {name} already.",
+            dict.fromkeys(range(len(rows)), f"column {name} is there already"),
+            hint="Choose another add.fields.prefix, or add it as field:NEW_NAME.",
+        )
+    return rows.with_column(name, column, schema)
 
 
 def _is_envelope(values: Struct) -> bool:

@@ -29,6 +29,14 @@ def test_fields_are_kept_dropped_and_renamed() -> None:
     assert (made.values.schema.name, made.values.schema.optional) == ("s.t.Value", False)
 
 
+def test_two_fields_never_get_one_name() -> None:
+    with pytest.raises(SchemaMismatch):
+        build(ReplaceFieldValue, {"renames": "id:name"}).apply(batch(structs(ROW, [(1, "a", "b")])))
+    swap = build(ReplaceFieldValue, {"renames": "id:name,name:id"})
+    (made,) = swap.apply(batch(structs(ROW, [(1, "a", "b")])))
+    assert names(made.values) == ["name", "id", "city"]
+
+
 def test_maps_without_schema_are_changed_alike() -> None:
     (made,) = build(ReplaceFieldValue, {"exclude": "a", "renames": "b:c"}).apply(
         batch(dicts({"a": 1, "b": 2, "d": 3}, None))

@@ -141,3 +141,10 @@ def test_what_is_not_supported_is_refused_by_name() -> None:
     with pytest.raises(ConfigError) as caught:
         unwrap(add_headers="a.b.c")
     assert caught.value.key == "add.headers"
+
+
+def test_a_column_of_the_same_name_is_never_overwritten() -> None:
+    with pytest.raises(SchemaMismatch):
+        unwrap("rewrite", add_fields="op:deleted").apply(events(("c", None, A)))
+    with pytest.raises(SchemaMismatch):
+        unwrap(add_fields="op:name", add_fields_prefix="").apply(events(("c", None, A)))
