@@ -31,6 +31,9 @@ class SinkTask(ABC):
         """Make every earlier ``put`` durable, with ``positions`` (the next offsets to read of
         each touched partition) in the same transaction where the target can."""
 
+    def idle(self) -> None:  # noqa: B027  optional
+        """Everything is flushed and no record came for a while: a moment to let others in."""
+
     def close(self) -> None:  # noqa: B027  optional
         """Release what ``open`` took, without making anything durable; called once, also after a
         failed ``open``."""

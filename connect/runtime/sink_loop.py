@@ -45,6 +45,8 @@ def run_sink(
         run.opened()
         while not run.stop_asked():
             fetched = reader.fetch(0 if accepted else FETCH_SECONDS)
+            if not fetched and not accepted:
+                task.idle()
             for records in fetched:
                 accepted.add(records, *_put(task, pipeline, records, run))
             if accepted and (not fetched or accepted.enough()):

@@ -87,6 +87,9 @@ class Target(ABC):
     def close(self) -> None:
         """Disconnect; what is not committed is undone."""
 
+    def release(self) -> None:  # noqa: B027  most targets take many connections
+        """Nothing is open and nothing waits: let others in. ``begin`` comes back."""
+
     @abstractmethod
     def begin(self) -> None:
         """Start a transaction."""

@@ -103,6 +103,10 @@ class TableSinkTask(SinkTask):
             self._target.begin()
             self._begun = True
 
+    def idle(self) -> None:
+        """Let others in, where the target takes one process at a time."""
+        self._driven("idle", self._target.release)
+
     def close(self) -> None:
         """Disconnect; what was not flushed is undone."""
         self._target.close()

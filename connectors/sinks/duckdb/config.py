@@ -14,6 +14,7 @@ from connectors.sinks.config import (
     KeyModeName,
     TableSinkConfig,
 )
+from connectors.sinks.duckdb.target import Release
 
 
 class DuckDbSinkConfig(TableSinkConfig):
@@ -28,12 +29,12 @@ class DuckDbSinkConfig(TableSinkConfig):
         width="LONG",
         min_length=1,
     )
-    release: bool = key(
+    release: Release = key(
         "connection.release",
-        doc="Close the file after each flush and open it again for the next rows, so that others "
-        "can read in between.",
+        doc="When to close the file so that others can open it: `idle`, as soon as no record came "
+        "for half a second; `flush`, after each transaction as well (slower under load); `never`.",
         group="Connection",
-        default=True,
+        default="idle",
     )
     insert_mode: Literal["insert", "upsert", "update"] = key(
         "insert.mode", default="upsert", **INSERT_MODE

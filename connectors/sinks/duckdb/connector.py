@@ -29,7 +29,7 @@ class DuckDbSinkConnector(SinkConnector):
         assert isinstance(config, DuckDbSinkConfig)
         path = Path(config.path)
         if path.exists():
-            return check_target(config, DuckDbTarget(config.path, False, read_only=True), "path")
+            return check_target(config, DuckDbTarget(config.path, read_only=True), "path")
         if not path.parent.is_dir():
             return [Problem("path", f"There is no directory {path.parent}.", "sink.no_directory")]
         return []
@@ -44,4 +44,4 @@ class DuckDbSinkConnector(SinkConnector):
     ) -> None:
         """Set or forget positions in the file's own table."""
         assert isinstance(config, DuckDbSinkConfig)
-        move_positions(DuckDbTarget(config.path, False), context, positions)
+        move_positions(DuckDbTarget(config.path), context, positions)

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import duckdb
 import pyarrow as pa
@@ -16,7 +17,10 @@ from connectors.sinks.naming import TableName
 from connectors.sinks.target import Found, Staged, Table, Target, Verdict, Wanted
 from connectors.sinks.types import ColumnType, Kind
 
+Release = Literal["idle", "flush", "never"]
+
 _STAGE = "tailrace_stage"
+_LOCK_SECONDS = 5.0
 
 
 class DuckDbTarget(Target):
@@ -46,7 +50,7 @@ class DuckDbTarget(Target):
         Kind.BITS: "BIT",
     }
 
-    def __init__(self, path: str, release: bool, read_only: bool = False) -> None:
+    def __init__(self, path: str, release: Release = "never", read_only: bool = False) -> None:
         self._path = path
         self._release = release
         self._read_only = read_only
@@ -59,8 +63,19 @@ class DuckDbTarget(Target):
         return self._connection
 
     def open(self) -> None:
-        self._connection = duckdb.connect(self._path, read_only=self._read_only)
+        self._connection = self._connect()
         self._connection.execute("SET TimeZone = 'UTC'")
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        """Open the file; a reader that has it for a moment is waited for."""
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                return duckdb.connect(self._path, read_only=self._read_only)
+            except duckdb.IOException as error:
+                if "lock" not in str(error) or time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.05)
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -74,7 +89,11 @@ class DuckDbTarget(Target):
 
     def commit(self) -> None:
         self.connection.commit()
-        if self._release:
+        if self._release == "flush":
+            self.close()
+
+    def release(self) -> None:
+        if self._release == "idle":
             self.close()
 
     def rollback(self) -> None:
