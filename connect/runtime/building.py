@@ -124,6 +124,12 @@ def _converter(
     values: Mapping[str, str | None], defaults: Mapping[str, str | None], key: str
 ) -> Converter:
     chosen = values if values.get(key) else defaults
+    for stray in values:
+        if chosen is defaults and stray.startswith(f"{key}."):
+            # Kafka Connect ignores it, and the records are not what was asked for.
+            raise ConfigError(
+                stray, f"{stray} is set without {key}.", hint=f"Set {key} too, or remove it."
+            )
     name = chosen.get(key)
     if not name:
         raise ConfigError(key, f'"{key}" is set neither here nor at the worker.')
