@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
 
@@ -57,11 +57,7 @@ class MaskFieldKey(Transform):
 
     def apply(self, batch: Batch) -> Iterable[Batch]:
         """The batch with masked fields; SchemaMismatch if a field's type can't be masked."""
-        try:
-            return [on_side(batch, self.side, self._columns, self._members, "field masking")]
-        except ValueError as error:
-            rows = dict.fromkeys(range(len(batch)), str(error))
-            raise SchemaMismatch(f"MaskField: {error}.", rows) from None
+        return [on_side(batch, self.side, self._columns, self._members, "field masking")]
 
     def _columns(self, struct: Struct) -> Struct:
         columns: list[Column] = []
@@ -71,14 +67,19 @@ class MaskFieldKey(Transform):
         return struct.with_columns(struct.schema, columns)
 
     def _masked(self, field: Field, column: Column) -> Column:
-        if isinstance(column, Struct):
-            raise ValueError(f"cannot mask field {field.name} of type struct")
-        if isinstance(column, Constant) and column.value is None:
+        cells: Sequence[Any] = list(column.rows()) if isinstance(column, Struct) else column
+        try:
+            value = mask_of(field.schema, self._replacement)
+        except ValueError as error:
+            some = {row: str(error) for row, cell in enumerate(cells) if cell is not None}
+            if some:
+                raise SchemaMismatch(
+                    f"Field {field.name} can't be masked: {error}.", some
+                ) from None
             return column
-        value = mask_of(field.schema, self._replacement)
-        if None not in column:
-            return Constant(value, len(column))
-        return [None if cell is None else value for cell in column]
+        if None not in cells:
+            return Constant(value, len(cells))
+        return [None if cell is None else value for cell in cells]
 
     def _members(self, value: dict[Any, Any]) -> dict[Any, Any]:
         return {

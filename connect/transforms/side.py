@@ -21,22 +21,32 @@ def on_side(
 ) -> Batch:
     """The batch with one side changed: structs by ``columns``, schemaless maps one by one.
 
-    Null rows stay null. SchemaMismatch for rows that are neither.
+    Null rows stay null. SchemaMismatch for rows that are neither, or for which ``members`` raises
+    ValueError.
     """
     data: Data | None = batch.keys if side == "keys" else batch.values
     if data is None:
         return batch
     if isinstance(data, Struct):
         return with_side(batch, side, columns(data))
-    bad = {
-        row: f"only Struct and Map are supported for {purpose}"
-        for row, value in enumerate(data.column)
-        if value is not None and not (data.schema is None and isinstance(value, dict))
-    }
+    changed: list[Any] = []
+    bad: dict[int, str] = {}
+    for row, value in enumerate(data.column):
+        try:
+            changed.append(None if value is None else members(_map(data, value)))
+        except ValueError as error:
+            bad[row] = str(error)
     if bad:
-        raise SchemaMismatch(f"Only Struct and Map objects are supported for {purpose}.", bad)
-    changed = [None if value is None else members(value) for value in data.column]
-    return with_side(batch, side, Plain(data.schema, changed))
+        raise SchemaMismatch(f"Rows can't be used for {purpose}.", bad)
+    return with_side(batch, side, Plain(None, changed))
+
+
+def _map(data: Plain, value: Any) -> dict[Any, Any]:
+    if data.schema is not None:
+        raise ValueError("only Struct objects are supported")
+    if not isinstance(value, dict):
+        raise ValueError("only Map objects are supported in absence of a schema")
+    return value
 
 
 def with_side(batch: Batch, side: Side, data: Data) -> Batch:

@@ -105,11 +105,18 @@ def test_maps_are_masked_by_the_type_of_each_value() -> None:
     ]
 
 
-def test_what_cant_be_masked_is_refused() -> None:
-    table = Struct(Schema("struct", fields=(Field("x", Schema("bytes")),)), [[b"a"]], 1)
+def test_only_rows_that_cant_be_masked_are_refused() -> None:
+    schema = Schema("struct", fields=(Field("x", Schema("bytes", True)),))
+    mask = build(MaskFieldValue, {"fields": "x"})
+    with pytest.raises(SchemaMismatch) as caught:
+        mask.apply(batch(Struct(schema, [[b"a", None]], 2)))
+    assert list(caught.value.rows) == [0]
+    (made,) = mask.apply(batch(Struct(schema, [[None, None]], 2)))
+    assert rows(made) == [(None,), (None,)]
+    with pytest.raises(SchemaMismatch) as caught:
+        mask.apply(batch(dicts({"x": 1}, {"x": b"a"}, None)))
+    assert list(caught.value.rows) == [1]
     with pytest.raises(SchemaMismatch):
-        list(build(MaskFieldValue, {"fields": "x"}).apply(batch(table)))
-    with pytest.raises(SchemaMismatch):
-        list(build(MaskFieldValue, {"fields": "x"}).apply(batch(Plain(Schema("string"), ["a"]))))
+        mask.apply(batch(Plain(Schema("string"), ["a"])))
     with pytest.raises(ConfigError):
         build(MaskFieldValue, {"fields": ""})
