@@ -115,7 +115,7 @@ def encode(
         raise InvalidBatch(f"{len(headers)} headers for {count} values")
     first = timestamps[0]
     body = _encode_records(range(count), keys, values, timestamps, first, headers)
-    return _seal((0, count - 1, first, max(timestamps), -1, -1, -1, count), body)
+    return _seal(0, -1, (0, count - 1, first, max(timestamps), -1, -1, -1, count), body)
 
 
 def rewrite(
@@ -141,7 +141,8 @@ def rewrite(
     )
     producer = (header.producer_id, header.producer_epoch, header.base_sequence)
     times = (header.last_offset_delta, first, max(timestamps))
-    return _seal((attributes, *times, *producer, len(rows)), body, header.base_offset)
+    fields = (attributes, *times, *producer, len(rows))
+    return _seal(header.base_offset, header.leader_epoch, fields, body)
 
 
 def _encode_records(
@@ -168,11 +169,11 @@ def _encode_records(
     return b"".join(chain.from_iterable(fields))
 
 
-def _seal(covered_fields: tuple[int, ...], body: bytes, base_offset: int = 0) -> bytes:
-    covered = _COVERED.pack(*covered_fields)
+def _seal(base_offset: int, leader_epoch: int, fields: tuple[int, ...], body: bytes) -> bytes:
+    covered = _COVERED.pack(*fields)
     crc = google_crc32c.extend(google_crc32c.value(covered), body)
     length = len(covered) + len(body) + 9
-    return b"".join((_PREFIX.pack(base_offset, length, 0, 2, crc), covered, body))
+    return b"".join((_PREFIX.pack(base_offset, length, leader_epoch, 2, crc), covered, body))
 
 
 def _varints(numbers: Sequence[int]) -> list[bytes]:
