@@ -214,7 +214,10 @@ def _wait_for_sinks(server: Server, target: Postgres, marks: changes.Marks) -> i
 
 def _arrived(target: Postgres, marks: changes.Marks) -> bool:
     for table, (condition, updated_at) in marks.items():
-        row = target.execute(f"SELECT updated_at FROM {table} WHERE {condition}").fetchone()
+        try:
+            row = target.execute(f"SELECT updated_at FROM {table} WHERE {condition}").fetchone()
+        except psycopg.errors.UndefinedTable:
+            return False  # the sink creates it with its first row
         if row is None or row[0] != updated_at:
             return False
     return True
