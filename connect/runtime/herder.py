@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from connect.errors import CdcError
 from connect.log import Records
 from connect.logs.embedded import EmbeddedLog
 from connect.runtime import tables
@@ -64,6 +65,7 @@ class Herder:
         self._desk = PluginDesk(worker.settings, worker.secrets)
         self._writer = embedded.writer("herder")
         self._lock = threading.RLock()  # one writer of intent; never held during a live check
+        worker.secrets.collect(self._kept())
 
     # -- what there is -------------------------------------------------------------------------
 
@@ -244,7 +246,7 @@ class Herder:
             topics = tables.active_topics(self._views.statuses, name)
             keys = [tables.topic_key(topic, name) for topic in topics]
             if keys:
-                self._writer.append([self._views.statuses.records(dict.fromkeys(keys))])
+                self._append([self._views.statuses.records(dict.fromkeys(keys))])
 
     # -- plugins and loggers -------------------------------------------------------------------
 
@@ -330,11 +332,17 @@ class Herder:
         raise Conflict(f"The configuration of connector {name} is being changed by others as well")
 
     def _write_config(self, name: str, config: Values, others: Sequence[Records] = ()) -> None:
-        stored = [i.config for i in self._intents().values()]
-        stored += [e.value["properties"] for e in self._configs.entries(tables.FORGET).values()]
-        keep = [value for each in stored for value in each.values()]
-        properties = dict(sealed(config, self._worker.secrets, keep))
+        properties = dict(sealed(config, self._worker.secrets, self._kept()))
         self._write({tables.CONNECTOR + name: {"properties": properties}}, others)
+
+    def _kept(self) -> list[str | None]:
+        """Every value that may refer to a stored secret."""
+        self._configs.refresh()
+        entries = [
+            *self._configs.entries(tables.CONNECTOR).values(),
+            *self._configs.entries(tables.FORGET).values(),
+        ]
+        return [value for entry in entries for value in entry.value["properties"].values()]
 
     def _aim(self, name: str, target: TargetState) -> None:
         with self._lock:
@@ -349,7 +357,13 @@ class Herder:
         self._write({tables.RESTART + name: request})
 
     def _write(self, values: Mapping[str, Json | None], others: Sequence[Records] = ()) -> None:
-        self._writer.append([self._configs.records(values), *others])
+        self._append([self._configs.records(values), *others])
+
+    def _append(self, records: Sequence[Records]) -> None:
+        try:
+            self._writer.append(records)
+        except CdcError as error:
+            raise HerderError(500, error.message, code=error.code, hint=error.hint) from error
 
     def _stopped(self, name: str) -> Verdict:
         """A stopped connector none of whose tasks is left; BadRequest for any other."""

@@ -108,9 +108,12 @@ class WorkerMetrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._ends: Counts[Sample] = Counts()
-        kept = {"registry": self._registry}
-        self._requests = Counter(*_described("tailrace_http_requests_total"), **kept)
-        self._durations = Histogram(*_described("tailrace_http_request_duration_seconds"), **kept)
+        self._requests = Counter(
+            *_described("tailrace_http_requests_total"), registry=self._registry
+        )
+        self._durations = Histogram(
+            *_described("tailrace_http_request_duration_seconds"), registry=self._registry
+        )
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""

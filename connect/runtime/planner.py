@@ -6,13 +6,13 @@ takes one writer only has one task. Tasks never rebalance while they run: a new 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from connect.log import TopicPartition
 from connect.runtime.tables import Intent, is_internal
+from connect.transforms.java_regex import java_pattern
 
 Kind = Literal["source", "sink"]
 
@@ -101,12 +101,12 @@ def task_count(connector: Planned) -> int:
 def partitions(config: Mapping[str, str | None], topics: Mapping[str, int]) -> list[TopicPartition]:
     """The existing partitions a sink's ``topics`` or ``topics.regex`` names, in order.
 
-    A topic that is made later is part of a later plan.
+    The expression is in Java's syntax. A topic that is made later is part of a later plan.
     """
     names = {name.strip() for name in (config.get("topics") or "").split(",")} & topics.keys()
     regex = config.get("topics.regex")
     if regex:
-        pattern = re.compile(regex)
+        pattern = java_pattern(regex)
         names |= {name for name in topics if pattern.fullmatch(name)}
     return [
         TopicPartition(name, partition)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import re
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from connect.runtime.plugins import Plugin
 from connect.runtime.providers import Allowed, mask, resolve
 from connect.runtime.sealing import Values, masked, secret_names
 from connect.runtime.tables import is_internal
+from connect.transforms.java_regex import java_pattern
 
 logger = logging.getLogger(__name__)
 
@@ -279,8 +279,8 @@ def _topics(values: Values) -> list[Problem]:
         if is_internal(name)
     ]
     try:
-        pattern = re.compile(regex or "")
-    except re.error as error:
+        pattern = java_pattern(regex or "")
+    except ValueError as error:
         text = f"Invalid value {regex} for configuration topics.regex: {error}"
         return [Problem("topics.regex", text)]
     if dead and (dead in names or (regex and pattern.fullmatch(dead))):
