@@ -144,7 +144,8 @@ def plain_cell(type_: ColumnType) -> Cell:
     """Cells for targets without types of their own for these kinds: exact, sortable text."""
     unit = type_.unit
     if type_.text:
-        return _same if type_.kind in (Kind.TIMESTAMPTZ, Kind.TIMETZ) else without_zone
+        local = type_.kind in (Kind.DATE, Kind.TIME, Kind.TIMESTAMP)
+        return without_zone if local else _same
     cells: dict[Kind, Cell] = {
         Kind.DATE: _iso_date,
         Kind.TIME: lambda count: time_text(count, unit),

@@ -88,6 +88,8 @@ def _infinite(cells: Sequence[Any], both: tuple[int, int], last: int) -> Sequenc
 
 def _text(value: Any, type_: ColumnType) -> str:
     kind, unit = type_.kind, type_.unit
+    if kind is Kind.TIMESTAMPTZ:
+        return str(value).removeprefix("+")
     if kind is Kind.TIMETZ:
         return str(value).replace("Z", "+00")
     if kind in (Kind.DATE, Kind.TIME, Kind.TIMESTAMP) and type_.text:

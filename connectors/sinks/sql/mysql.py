@@ -116,7 +116,7 @@ class MySqlTarget(SqlTarget):
         if type_.kind in (Kind.REAL, Kind.DOUBLE):
             return finite
         if type_.kind is Kind.TIMESTAMPTZ:
-            return without_zone
+            return _utc
         if type_.kind in (Kind.BYTES, Kind.TEXT, Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT):
             return None
         return plain_cell(type_)
@@ -184,6 +184,13 @@ class MySqlTarget(SqlTarget):
         ):  # fmt: skip
             return Verdict("row", f"{type(error).__name__} ({number})")
         return Verdict("fatal", f"{type(error).__name__} ({number})")
+
+
+def _utc(text: str) -> str:
+    """The moment as a DATETIME in UTC; MySQL would take a year 0000 for a date."""
+    if text.startswith(("0000-", "-", "+")):
+        raise ValueError("outside the years 1 to 9999")
+    return without_zone(text)
 
 
 def _found(
