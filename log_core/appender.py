@@ -1,11 +1,12 @@
 """Appending: everything that waits becomes one commit.
 
-There is no thread of its own: of the callers that wait, whoever gets the lock first commits for
-all. An append that may not be is refused alone.
+There is no thread of its own: one of the callers leads and commits for all that wait; what comes
+meanwhile waits for the next. An append that may not be is refused alone.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ class Appender:
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
+        self._turn = threading.Condition()
+        self._leading = False
         self._waiting: deque[_Request] = deque()
         self.totals: dict[str, Totals] = {}
 
@@ -65,13 +68,25 @@ class Appender:
         """See ``Log.append``."""
         headers = [_check_batch(append) for append in appends]
         request = _Request(appends, headers, writer, group)
-        self._waiting.append(request)
-        with self._store.committing:
-            if not request.done:
-                self._commit_waiting()
+        with self._turn:
+            self._waiting.append(request)
+            self._turn.wait_for(lambda: request.done or not self._leading)
+            leads = not request.done
+            self._leading = self._leading or leads
+        if leads:
+            self._lead()
         if request.error is not None:
             raise request.error
         return request.offsets
+
+    def _lead(self) -> None:
+        try:
+            with self._store.committing:
+                self._commit_waiting()
+        finally:
+            with self._turn:
+                self._leading = False
+                self._turn.notify_all()
 
     def _commit_waiting(self) -> None:
         requests = [self._waiting.popleft() for _ in range(len(self._waiting))]
@@ -133,9 +148,12 @@ class Appender:
             change.ranges[key] = draft.range
             change.segments.update({(*key, row.base): row for row in draft.rows})
         store.commit(change)
-        for draft in drafts.values():
-            draft.partition.publish(draft)
-        store.handles.trim()
+        try:
+            for draft in drafts.values():
+                draft.partition.publish(draft)
+            store.handles.trim()
+        except Exception as error:  # it was committed: nobody may be told that it was refused
+            raise store.fail(error) from error
         if drafts:
             store.wake()
 

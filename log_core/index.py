@@ -19,14 +19,15 @@ _TIME_ENTRY = struct.Struct(">qi")
 
 
 class Place(NamedTuple):
-    """Where to start reading; ``last_offset`` is what the batch there must end with, None when
-    the index knows nothing of it (the segment's start)."""
+    """Where to start reading, and what the index says of the batch there: its last offset, and
+    the greatest timestamp up to it. None: it says nothing, this is the segment's start."""
 
     position: int
     last_offset: int | None
+    newest: int
 
 
-START = Place(0, None)
+START = Place(0, None, 0)
 
 
 class Index:
@@ -62,7 +63,7 @@ class Index:
     def _place(self, entry: int) -> Place:
         if entry < 0:
             return START
-        return Place(self.positions[entry], self.offsets[entry])
+        return Place(self.positions[entry], self.offsets[entry], self.times[entry])
 
     def cut(self, size: int) -> None:
         """Forget entries at or beyond ``size`` bytes."""

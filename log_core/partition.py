@@ -153,10 +153,9 @@ class Partition:
             if piece.new:
                 segment = self.segments[piece.row.base] = self._segment(piece.row)
                 segment.start_index()
-        rows = {row.base: row for row in self.view.rows} | {
-            piece.row.base: piece.row for piece in draft.pieces
-        }
-        self.view = View(self.view.start, draft.end, tuple(rows.values()))
+        untouched = self.view.rows[:-1]  # the last is the draft's first piece
+        rows = (*untouched, *(piece.row for piece in draft.pieces))
+        self.view = View(self.view.start, draft.end, rows)
         for piece in draft.pieces:
             closed = piece is not draft.pieces[-1]
             self.segments[piece.row.base].note(piece.row, piece.marks, closed=closed)

@@ -62,7 +62,8 @@ class Segment:
 
     def offset_at(self, row: SegmentRow, timestamp: int) -> int | None:
         """Offset of the first record that is not older; None if all are."""
-        start = self._start(row, self.index(row).locate_time(timestamp))
+        with opened(self._files, self.path) as handle:
+            start = self._start(handle, row, self.index(row).locate_time(timestamp))
         for position, header, data in self.scan(row, start):
             if header.max_timestamp >= timestamp:
                 decoded = self._decode(data, position)
@@ -93,7 +94,7 @@ class Segment:
                 position += size
 
     def _find(self, handle: int, row: SegmentRow, offset: int) -> tuple[int, Header] | None:
-        position = self._start(row, self.index(row).locate(offset))
+        position = self._start(handle, row, self.index(row).locate(offset))
         while position < row.size:
             header = self._header(handle, position, row)
             if header.last_offset >= offset:
@@ -232,7 +233,8 @@ class Segment:
 
     def _extend(self, row: SegmentRow, index: Index) -> None:
         """Read on from the index's last entry to the committed end."""
-        start = self._start(row, index.locate(row.end))
+        with opened(self._files, self.path) as handle:
+            start = self._start(handle, row, index.locate(row.end))
         if not start:
             index.cut(0)
         newest = index.times[-1] if len(index) else -(1 << 63)
@@ -244,14 +246,14 @@ class Segment:
         if end != row.end and not row.version:  # compaction may remove the last batch
             raise CorruptLog(self.path, row.size, f"it ends at offset {end}, not {row.end}")
 
-    def _start(self, row: SegmentRow, place: Place) -> int:
+    def _start(self, handle: int, row: SegmentRow, place: Place) -> int:
         """The position an index names, if the batch there is the one it means; else 0."""
         if place.last_offset is None:
             return 0
         try:
-            with opened(self._files, self.path) as handle:
-                if self._header(handle, place.position, row).last_offset == place.last_offset:
-                    return place.position
+            header = self._header(handle, place.position, row)
+            if header.last_offset == place.last_offset and header.max_timestamp <= place.newest:
+                return place.position
         except CorruptLog:
             pass  # of the index or of the segment: reading from its start tells
         logger.warning("index of %s is wrong: making it anew", self.path)
