@@ -10,7 +10,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from connect.errors import FatalError
+from connect.errors import FatalError, RetriableError
 from connectors.postgres import catalog
 from connectors.postgres.catalog import Connection
 from connectors.postgres.session import classify
@@ -68,18 +68,12 @@ def chunks(
 
 
 def _rows(connection: Connection, table: CatalogTable) -> Iterator[Sequence[bytes | None]]:
-    condition: Any = f" WHERE {table.row_filter}" if table.row_filter else ""
-    statement = sql.SQL("COPY (SELECT {} FROM ONLY {}{}) TO STDOUT").format(
-        sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
-        sql.Identifier(*table.table),
-        sql.SQL(condition),
-    )
+    """The rows of one table; its lock is held no longer than that."""
     try:
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            if not table.columns:
-                return
-            for block in copy:
-                yield _row(bytes(block))
+        connection.execute("SAVEPOINT one_table")
+        _lock(connection, table)
+        yield from _copy(connection, table)
+        connection.execute("ROLLBACK TO SAVEPOINT one_table")
     except psycopg.errors.InsufficientPrivilege as error:
         raise FatalError(
             f"Table {table.table} can't be read in full: {error.diag.message_primary}",
@@ -87,8 +81,42 @@ def _rows(connection: Connection, table: CatalogTable) -> Iterator[Sequence[byte
             hint=f"GRANT SELECT ON {table.table} TO the role; with row-level security also "
             "ALTER ROLE ... BYPASSRLS.",
         ) from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise _altered(table) from error
     except psycopg.Error as error:
         raise classify(error) from error
+
+
+def _lock(connection: Connection, table: CatalogTable) -> None:
+    """Keep the table as it is. Rows of a table that was rewritten (ALTER, TRUNCATE) after the
+    snapshot was taken are not in the snapshot any more: the file it is kept in tells."""
+    connection.execute(
+        sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.Identifier(*table.table))
+    )
+    rows = connection.execute(
+        "SELECT relfilenode = pg_relation_filenode(oid) FROM pg_class WHERE oid = %s", [table.oid]
+    ).fetchall()
+    if rows != [(True,)]:
+        raise _altered(table)
+
+
+def _altered(table: CatalogTable) -> RetriableError:
+    return RetriableError(
+        f"Table {table.table} was altered or truncated while the snapshot ran; it is taken anew.",
+        code="postgres.snapshot.table_altered",
+    )
+
+
+def _copy(connection: Connection, table: CatalogTable) -> Iterator[Sequence[bytes | None]]:
+    condition: Any = f" WHERE {table.row_filter}" if table.row_filter else ""
+    statement = sql.SQL("COPY (SELECT {} FROM ONLY {}{}) TO STDOUT").format(
+        sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
+        sql.Identifier(*table.table),
+        sql.SQL(condition),
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for block in copy:
+            yield _row(bytes(block))
 
 
 def _row(line: bytes) -> Sequence[bytes | None]:

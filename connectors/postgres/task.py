@@ -120,7 +120,6 @@ class PostgresTask(SourceTask):
             return next(self._snapshot)
         except StopIteration:
             self._snapshot = None
-            self._end_reader()
             if self._config.snapshot_mode == "initial_only":
                 self._resting = True
             else:
@@ -142,12 +141,11 @@ class PostgresTask(SourceTask):
 
     def close(self) -> None:
         """Close all connections; the slot stays."""
-        if self._snapshot is not None:
-            self._snapshot = None
+        self._end_reader()  # first: what the snapshot's generator still reads ends with it
+        self._snapshot = None
         if self._stream is not None:
             self._stream.close()
             self._stream = None
-        self._end_reader()
         if self._sql is not None:
             self._sql.close()
             self._sql = None
@@ -240,6 +238,7 @@ class PostgresTask(SourceTask):
             elif done is not None:
                 names = (*self._state.tables, str(done.table))
                 self._state = SnapshotState(completed=False, tables=names)
+        self._end_reader()
         self._state = SnapshotState(completed=True)
         yield self._offer([], self._place)
 
