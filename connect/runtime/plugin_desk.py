@@ -21,7 +21,7 @@ _TYPES: Final[Mapping[str, str]] = {"transform": "transformation"}
 
 def shown_class(plugin: Plugin) -> str:
     """The name by which tools of Kafka Connect know a plugin, or its short name."""
-    return plugin.aliases[0] if plugin.aliases else plugin.name
+    return next((alias for alias in plugin.aliases if "." in alias), plugin.name)
 
 
 class PluginDesk:

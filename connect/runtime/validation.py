@@ -66,7 +66,7 @@ class Verdict:
         for problem in self.errors:
             errors.setdefault(problem.key, []).append(str(problem))
         known = {info.name for info in self.infos}
-        configs = [
+        configs: list[dict[str, Any]] = [
             {
                 "definition": definition(info),
                 "value": _value(info.name, shown.get(info.name, info.default), errors, info),

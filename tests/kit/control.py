@@ -27,8 +27,8 @@ class Control:
     def __init__(self, path: Path, **settings: Any) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.log = Log(path / "log")
-        given = WorkerSettings(data_dir=path, worker_id="test:1", defaults=REPR, **settings)
-        self.worker = Worker(self.log, given)
+        given = {"data_dir": path, "worker_id": "test:1", "defaults": REPR, **settings}
+        self.worker = Worker(self.log, WorkerSettings(**given))
         self.herder = Herder(self.log, self.worker)
         self.worker.start()
 
