@@ -100,6 +100,11 @@ def sealed(config: Values, store: SecretStore, keep: Iterable[str | None]) -> Va
     return _replaced(config, lambda key, n, text: references.get(f"{n} {key}", text))
 
 
+def secret_texts(config: Values) -> set[str]:
+    """The secrets written in a configuration: no message may hold one."""
+    return {part for _, value, spans in _spans(config) for part in _parts(value, spans) if part}
+
+
 def secret_names(config: Values) -> set[str]:
     """The keys of this configuration whose whole values are secret."""
     secret: set[str] = set()

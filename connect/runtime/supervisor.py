@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 60.0
 PROC: Final = Path("/proc")  # Linux says there, before it can be waited for, that a process dies
-COMMAND: Final = (sys.executable, "-m", "connect.runtime.task_main")
+# -P: a directory named connect/ where the worker was started is not ours.
+COMMAND: Final = (sys.executable, "-P", "-m", "connect.runtime.task_main")
 
 
 class Said(NamedTuple):
@@ -69,11 +70,16 @@ class TaskRun:
         self._control, control = socket.socketpair()
         ours, theirs = socket.socketpair()
         with control, theirs:
-            self._process = subprocess.Popen(
-                [*command, str(control.fileno()), str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(control.fileno(), theirs.fileno()),
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [*command, str(control.fileno()), str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(control.fileno(), theirs.fileno()),
+                )
+            except OSError:
+                self._control.close()
+                ours.close()
+                raise
         name = str(spec.id)
         self._reader = _thread(f"control-{name}", self._read)
         _thread(f"link-{name}", lambda: serve(log, ours))

@@ -15,7 +15,7 @@ from connect.errors import CdcError, ConfigError
 from connect.runtime import building, plugins
 from connect.runtime.plugins import Plugin
 from connect.runtime.providers import Allowed, mask, resolve
-from connect.runtime.sealing import Values, masked, secret_names
+from connect.runtime.sealing import Values, masked, secret_texts
 from connect.runtime.tables import is_internal
 from connect.transforms.java_regex import java_pattern
 
@@ -114,7 +114,8 @@ def examine(
     verdict = Verdict(plugin, config, describe(plugin.cls.config))
     values = _resolved(verdict, allowed, secrets)
     judged = validate(plugin.cls.config, values)
-    verdict.problems += judged.problems
+    broken = {problem.key for problem in verdict.problems}
+    verdict.problems += [problem for problem in judged.problems if problem.key not in broken]
     _examine_converters(verdict, values)
     for group, kind in (("transforms", "transform"), ("predicates", "predicate")):
         _examine_chain(verdict, values, group, kind)
@@ -198,8 +199,7 @@ def _resolved(verdict: Verdict, allowed: Allowed, secrets: Mapping[str, str]) ->
         except ConfigError as error:
             values[key] = value
             verdict.problems.append(Problem(key, error.message, error.code, error.hint))
-    texts |= {values[key] or "" for key in secret_names(verdict.config) & values.keys()}
-    verdict.texts = frozenset(texts - {""})
+    verdict.texts = frozenset(texts | secret_texts(values))
     return values
 
 

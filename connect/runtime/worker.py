@@ -158,12 +158,18 @@ class Worker:
             try:
                 self._take(event)
                 self._plan()
-                self._board.append()
+                self._publish()
                 self._obey()
-                self._board.append()
+                self._publish()
             except Exception:  # running tasks go on; the next event tries again
                 logger.exception("the worker could not act")
                 time.sleep(TICK)
+
+    def _publish(self) -> None:
+        try:
+            self._board.append()
+        except CdcError as error:  # a log that failed must not keep tasks from being stopped
+            logger.error("statuses could not be written: %s", error)
 
     def _patience(self) -> float:
         now = time.monotonic()
@@ -265,10 +271,10 @@ class Worker:
         self.metrics.ended(task)
         word = last_word(run, code)
         kind, message = word["kind"], word["message"]
-        if kind not in ("stopped", "fenced"):
+        if kind not in ("stopped", "fenced") and not run.stopping:
             self.metrics.failed(task, kind)
         if run.stopping:
-            if kind != "stopped":
+            if kind != "stopped" and run.ended is not None:
                 logger.warning("task %s failed while it stopped: %s", task, message)
             if slot.wanted is not None:
                 self._board.set_task(slot.wanted, "RESTARTING" if slot.restart else "UNASSIGNED")
@@ -310,7 +316,7 @@ class Worker:
         shown = self._board.task(spec.id)
         if shown is None or shown.state != "RESTARTING":
             self._board.set_task(spec, "UNASSIGNED")
-            self._board.append()
+            self._publish()
         try:
             slot.run = TaskRun(spec, self._setup(spec), self._log, self._events, self._command)
         except OSError as error:  # no memory or no file descriptors: that may pass

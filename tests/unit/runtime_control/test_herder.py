@@ -539,3 +539,20 @@ def test_restart_answers(herder: Herder) -> None:
     only = herder.restart("a", False, True)
     assert only is not None
     assert only["connector"]["state"] == "UNASSIGNED"
+
+
+def test_a_password_in_a_url_is_in_no_message(
+    herder: Herder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "http://u:canary@h/"
+    monkeypatch.setattr(
+        "tailrace_fakes.CountingSource.check",
+        lambda _, config: [Problem("fake.fail", f"can't reach {config.fail}")],
+    )
+    bad = refused(BadRequest, herder.create, "a", source("a", fake_fail=url))
+    assert "http://u:********@h/" in bad.message
+
+
+def test_a_reference_that_fails_is_one_error(herder: Herder) -> None:
+    bad = refused(BadRequest, herder.create, "a", source("a", fake_batch_rows="${env:FAKE_NOT}"))
+    assert "following 1 error(s)" in bad.message
