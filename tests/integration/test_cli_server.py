@@ -38,15 +38,16 @@ def environment(**more: str) -> dict[str, str]:
 class Shell:
     """Runs commands as a user does."""
 
-    def __init__(self, server: Server, directory: Path) -> None:
+    def __init__(self, server: Server, directory: Path, **env: str) -> None:
         self.server = server
         self.directory = directory
+        self.env = environment(TAILRACE_URL=f"http://127.0.0.1:{server.port}", **env)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-c", START, *arguments],
             cwd=self.directory,
-            env=environment(TAILRACE_URL=f"http://127.0.0.1:{self.server.port}"),
+            env=self.env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
