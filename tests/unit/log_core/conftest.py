@@ -53,6 +53,11 @@ def put(log: Log, topic: str, *rows: bytes, key: bytes | None = b"k", timestamp:
     return log.append([Append(topic, 0, data)])[0]
 
 
+def fill(log: Log, topic: str, rows: list[bytes]) -> None:
+    """A batch for each row, all in one commit."""
+    log.append([Append(topic, 0, batch(row, timestamp=n)) for n, row in enumerate(rows)])
+
+
 def rows(log: Log, topic: str, partition: int = 0) -> list[tuple[int, bytes | None]]:
     """(offset, value) of everything in the partition."""
     found: list[tuple[int, bytes | None]] = []

@@ -36,8 +36,10 @@ def test_fetch_outside_the_partition(log: Log):
 def test_every_offset_is_found_over_segments_and_indexes(reopen, rows: int):
     log = reopen()
     log.create_topic("a", 1, {"segment.bytes": "20000"})
-    for n in range(400):
-        put(log, "a", *[b"%d" % (n * rows + i) + bytes(150) for i in range(rows)])
+    batches = [[b"%d" % (n * rows + i) + bytes(150) for i in range(rows)] for n in range(300)]
+    log.append([Append("a", 0, batch(*batch_rows)) for batch_rows in batches[:200]])
+    for batch_rows in batches[200:]:
+        put(log, "a", *batch_rows)
     for again in (False, True):
         log = reopen() if again else log
         for offset in range(log.end_offset("a", 0)):
@@ -48,8 +50,8 @@ def test_every_offset_is_found_over_segments_and_indexes(reopen, rows: int):
 
 def test_offset_at_a_time(log: Log):
     log.create_topic("a", 1, {"segment.bytes": "5000"})
-    for n in range(300):
-        put(log, "a", bytes(100), bytes(100), timestamp=n * 10)
+    pairs = [batch(bytes(100), bytes(100), timestamp=n * 10) for n in range(300)]
+    log.append([Append("a", 0, pair) for pair in pairs])
     for n in range(300):
         assert log.offset_at("a", 0, n * 10) == n * 2
         assert log.offset_at("a", 0, n * 10 - 9) == n * 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from log_core import Append, Log, errors, records
-from tests.unit.log_core.conftest import batch, put, rows, values
+from tests.unit.log_core.conftest import batch, fill, put, rows, values
 
 SEGMENT = f"{0:020d}"
 
@@ -21,8 +21,7 @@ def made(tmp_path: Path) -> Path:
     """A closed log: topic a of a few small segments, its rows their own offsets."""
     with Log(tmp_path / "made") as log:
         log.create_topic("a", 1, {"segment.bytes": "12000"})
-        for n in range(200):
-            put(log, "a", b"%d" % n + bytes(150))
+        fill(log, "a", [b"%d" % n + bytes(150) for n in range(200)])
     return tmp_path / "made"
 
 
@@ -62,8 +61,7 @@ def test_bytes_beyond_the_committed_end_never_happened(made: Path, tail: str):
 def test_a_segment_cut_at_every_byte_below_the_end_is_corruption(tmp_path: Path):
     with Log(tmp_path / "log") as log:
         log.create_topic("a")
-        for n in range(3):
-            put(log, "a", b"%d" % n)
+        fill(log, "a", [b"0", b"1", b"2"])
     file = tmp_path / "log" / "a-0" / f"{SEGMENT}.log"
     whole = file.read_bytes()
     for size in range(len(whole)):
@@ -82,8 +80,7 @@ def test_every_flipped_byte_is_noticed(tmp_path: Path):
     """By recovery or by the first who reads it; never handed out."""
     with Log(tmp_path / "log") as log:
         log.create_topic("a")
-        for n in range(3):
-            put(log, "a", b"%d" % n)
+        fill(log, "a", [b"0", b"1", b"2"])
     file = tmp_path / "log" / "a-0" / f"{SEGMENT}.log"
     whole = file.read_bytes()
     harmless = {n * (len(whole) // 3) + at for n in range(3) for at in range(12, 16)}
@@ -210,8 +207,7 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path, umask: int):
     try:
         with Log(tmp_path / "data") as log:
             log.create_topic("a", 1, {"segment.bytes": "5000"})
-            for n in range(60):
-                put(log, "a", b"%d" % n + bytes(500))
+            fill(log, "a", [b"%d" % n + bytes(500) for n in range(60)])
             modes = {
                 (stat.S_ISDIR(path.stat().st_mode), stat.S_IMODE(path.stat().st_mode))
                 for path in [tmp_path / "data", *(tmp_path / "data").rglob("*")]
