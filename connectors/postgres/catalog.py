@@ -176,6 +176,7 @@ FROM pg_publication_tables WHERE pubname = %s
 
 def tables(connection: Connection, oids: Sequence[int], publication: str) -> list[CatalogTable]:
     """Tables as they are now, with the columns and rows the publication sends of them."""
+    may_generate = connection.info.server_version >= 180000  # before, the list names them in vain
     published: dict[TableId, tuple[frozenset[str], str | None]] = {}
     if connection.info.server_version >= 150000:
         for schema, name, columns, row_filter in query(connection, _PUBLISHED, publication):
@@ -192,7 +193,8 @@ def tables(connection: Connection, oids: Sequence[int], publication: str) -> lis
         columns = tuple(
             column
             for column, generated in columns_of.get(oid, [])
-            if (column.name in names if names is not None else not generated)
+            if (names is None or column.name in names)
+            and (not generated or (names is not None and may_generate))
         )
         keys = (tuple(primary or ()), tuple(index or ()))
         result.append(CatalogTable(oid, table, identity, columns, *keys, row_filter, rows))

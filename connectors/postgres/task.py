@@ -16,6 +16,7 @@ from typing import Final
 
 from connect.context import Context
 from connect.data import Batch
+from connect.faults import reach
 from connect.source import Offset, Poll, SourceTask
 from connectors.postgres import catalog, offsets, slots, snapshot
 from connectors.postgres.capture import Capture
@@ -235,10 +236,12 @@ class PostgresTask(SourceTask):
                 begun = None if str(table.table) == begun else begun
                 self._state = replace(self._state, table=str(table.table))
                 yield self._offer(batches, self._place)
+                reach("during_snapshot_chunk")
             elif done is not None:
                 names = (*self._state.tables, str(done.table))
                 self._state = SnapshotState(completed=False, tables=names)
         self._end_reader()
+        reach("after_snapshot")
         self._state = SnapshotState(completed=True)
         yield self._offer([], self._place)
 
