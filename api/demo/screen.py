@@ -53,7 +53,7 @@ class Screen:
 
     def streaming(self, figures: str, changes: Sequence[Mapping[str, Any]]) -> None:
         """Rate and lag, and the newest changes as they are in the log."""
-        lines = [change_line(record) for record in changes]
+        lines = [change_line(record) for record in changes if record["value"] is not None][-1:]
         if self.console.is_terminal:
             for line in lines:
                 if all(line.plain != shown.plain for shown in self._changes):
@@ -62,7 +62,7 @@ class Screen:
             self._draw([Text(f"  Streaming  {figures}\n"), *self._changes])
         elif self._line_is_due():
             self.say(f"  streaming  {figures}")
-            for line in lines[:1]:
+            for line in lines:
                 self.say(line.plain)
 
     def settle(self) -> None:

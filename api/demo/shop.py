@@ -124,6 +124,7 @@ CREATE TABLE shop.orders (
   placed_on   date NOT NULL,
   updated_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+ALTER TABLE shop.orders REPLICA IDENTITY FULL;  -- updates show what was there before
 CREATE TABLE shop.order_items (
   order_id   bigint NOT NULL REFERENCES shop.orders ON DELETE CASCADE,
   line       smallint NOT NULL,

@@ -190,7 +190,7 @@ def _watch_changes(
         rate = writer.count / (time.monotonic() - began)
         figures = f"{writer.count:,} changes  {rate:,.0f}/s   {'   '.join(lags)}"
         looks += 1
-        screen.streaming(figures, server.newest(topics[looks % len(topics)]))
+        screen.streaming(figures, server.newest(topics[looks % len(topics)], 2))
     return began if steady is None else steady
 
 

@@ -38,6 +38,15 @@ def test_a_long_change_stays_on_its_line():
     assert line.endswith("…")
 
 
+def test_tombstones_are_not_shown():
+    out = io.StringIO()
+    Screen(out).streaming(
+        "", [event("c", None, {"id": 7}), {**event("d", {}, None), "value": None}]
+    )
+    assert "INSERT" in out.getvalue()
+    assert "TOMBSTONE" not in out.getvalue()
+
+
 def test_without_a_terminal_lines_are_plain():
     out = io.StringIO()
     screen = Screen(out)
