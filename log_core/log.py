@@ -44,7 +44,7 @@ class Log:
         clock: Callable[[], float] = time.time,
         segment_bytes: int = 128 << 20,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self._store = Store(self.path, files or OsFiles(), metadata, segment_bytes)
         self._appender = Appender(self._store, clock)
         self._cleaner = Cleaner(self._store)

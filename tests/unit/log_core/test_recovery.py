@@ -219,6 +219,13 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path, umask: int):
     assert {".log", ".index", ".timeindex", ".db", ".db-wal"} <= names
 
 
+def test_missing_directories_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Log("data").close()
+    Log(Path("deep") / "deeper" / "log").close()
+    assert (tmp_path / "deep" / "deeper" / "log" / "log.db").exists()
+
+
 def test_a_copy_opens(made: Path, tmp_path: Path):
     shutil.copytree(made, tmp_path / "copy")
     with Log(tmp_path / "copy") as log, Log(made):
