@@ -121,9 +121,7 @@ class Capture:
         return made.truncation(lsn, timestamp, timestamp * 1000)
 
     def _count(self, table: TableId, rows: int) -> None:
-        metrics = self._context.metrics
-        metrics.add("tailrace_source_events_total", rows, op="r")
-        metrics.add("tailrace_snapshot_rows_total", rows, table=str(table))
+        self._context.metrics.add("tailrace_snapshot_rows_total", rows, table=str(table))
 
     def _types(self, tables: Sequence[CatalogTable]) -> dict[int, TypeInfo]:
         columns: list[CatalogColumn] = [c for table in tables for c in table.columns]
@@ -154,9 +152,6 @@ class Capture:
                     "tailrace_source_filtered_events_total", len(changes.places)
                 )
                 continue
-            self._context.metrics.add(
-                "tailrace_source_events_total", len(changes.places), op=operation
-            )
             batches.extend(self._converted(events, changes, moment))
         return batches
 
