@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from connect.config import Problem
 from connectors.sinks.config import TableSinkConfig
@@ -22,6 +24,18 @@ def check_target(config: TableSinkConfig, target: Target, key: str) -> Sequence[
         return [Problem(key, text, "connection.failed", verdict.hint)]
     finally:
         target.close()
+
+
+def check_absent(path: str, key: str) -> Sequence[Problem] | None:
+    """Problems of a database file that is not there yet; None if it is there."""
+    file = Path(path)
+    if file.exists():
+        return None
+    if not file.parent.is_dir():
+        return [Problem(key, f"There is no directory {file.parent}.", "sink.no_directory")]
+    if not os.access(file.parent, os.W_OK):
+        return [Problem(key, f"{file.parent} can't be written to.", "sink.privilege")]
+    return []
 
 
 def _unwise(config: TableSinkConfig) -> list[Problem]:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import model_validator
 
-from connect.config import Refused, SinkConfig, key
+from connect.config import Refused, key
+from connect.connector_config import SinkConfig
 from connect.errors import ConfigError
 from connectors.sinks.naming import Naming
 from connectors.sinks.rows import Reading

@@ -23,6 +23,10 @@ class TableName(NamedTuple):
         return self.name if self.schema is None else f"{self.schema}.{self.name}"
 
 
+POSITIONS: Final = TableName(None, "tailrace_positions")
+"""The table of a target that holds the positions of its sinks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Naming:
     """A parsed table name format.

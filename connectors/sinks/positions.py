@@ -7,14 +7,11 @@ finds a higher one has been replaced.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final
 
 from connect.errors import FencedError
 from connect.log import TopicPartition
-from connectors.sinks.naming import TableName
+from connectors.sinks.naming import POSITIONS
 from connectors.sinks.target import Target
-
-TABLE: Final = TableName(None, "tailrace_positions")
 
 
 class Positions:
@@ -31,11 +28,11 @@ class Positions:
 
     def create(self) -> None:
         """Make the table where there is none."""
-        if self._target.describe(TABLE) is not None:
+        if self._target.describe(POSITIONS) is not None:
             return
         n = self._names
         self._target.execute(
-            f"CREATE TABLE IF NOT EXISTS {self._target.table_sql(TABLE)} ("
+            f"CREATE TABLE IF NOT EXISTS {self._target.table_sql(POSITIONS)} ("
             f"{n['connector']} VARCHAR(255) NOT NULL, {n['topic']} VARCHAR(255) NOT NULL, "
             f"{n['partition']} INTEGER NOT NULL, {n['next_offset']} BIGINT, "
             f"{n['epoch']} BIGINT NOT NULL, "
@@ -103,7 +100,7 @@ class Positions:
 
     def _sql(self, template: str) -> str:
         where = "{connector} = ? AND {topic} = ? AND {partition} = ?".format(**self._names)
-        table = self._target.table_sql(TABLE)
+        table = self._target.table_sql(POSITIONS)
         sql = template.format(table=table, where=where, **self._names)
         return sql.replace("?", self._target.mark)
 

@@ -1,12 +1,13 @@
 """What every table sink does, on every target: one suite, many subjects."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from connect.context import Context
-from connect.data import UNAVAILABLE, Field, Schema
+from connect.data import UNAVAILABLE, Field, Schema, Struct
 from connect.errors import FatalError, FencedError, RecordError
 from connect.log import TopicPartition
 from tests.integration.sink_records import (
@@ -355,6 +356,25 @@ def test_positions_can_be_moved_and_forgotten(subject: Subject) -> None:
 def test_the_check_says_what_is_wrong_and_changes_nothing(subject: Subject) -> None:
     problems = subject.connector.check(subject.config())
     assert [p for p in problems if p.severity == "error"] == []
+    if isinstance(subject, SqliteSubject | DuckDbSubject):
+        assert not subject.path.exists()
+    with subject.running() as task:
+        task.put(events(create(1)))
+        task.flush({PARTITION: 1})
+    problems = subject.connector.check(subject.config())
+    assert [p for p in problems if p.severity == "error"] == []
+
+
+def test_a_key_column_grows(subject: Subject) -> None:
+    fields = (Field("id", Schema("int64")), ROW[1])
+    with subject.running() as task:
+        task.put(events(("c", 1, (1, "a")), fields=(ROW[0], ROW[1])))
+        task.flush({PARTITION: 1})
+        wide = events(("c", 1 << 40, (1 << 40, "b")), ("u", 1, (1, "c")), fields=fields, start=1)
+        keys = Struct(Schema("struct", fields=(fields[0],)), [[1 << 40, 1]], 2)
+        task.put(replace(wide, keys=keys))
+        task.flush({PARTITION: 3})
+    assert subject.rows("id, name") == [(1, "c"), (1 << 40, "b")]
 
 
 def test_names_are_quoted(subject: Subject) -> None:

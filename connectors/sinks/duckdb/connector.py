@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar
 
-from connect.config import Problem, SinkConfig
+from connect.config import Problem
+from connect.connector_config import SinkConfig
 from connect.context import Context
 from connect.log import TopicPartition
 from connect.sink import SinkConnector, SinkTask
-from connectors.sinks.check import check_target
+from connectors.sinks.check import check_absent, check_target
 from connectors.sinks.duckdb.config import DuckDbSinkConfig
 from connectors.sinks.duckdb.target import DuckDbTarget
 from connectors.sinks.task import TableSinkTask, move_positions
@@ -27,12 +27,10 @@ class DuckDbSinkConnector(SinkConnector):
     def check(self, config: SinkConfig) -> Sequence[Problem]:
         """Look whether the file can be opened, without making it."""
         assert isinstance(config, DuckDbSinkConfig)
-        path = Path(config.path)
-        if path.exists():
-            return check_target(config, DuckDbTarget(config.path, read_only=True), "path")
-        if not path.parent.is_dir():
-            return [Problem("path", f"There is no directory {path.parent}.", "sink.no_directory")]
-        return []
+        problems = check_absent(config.path, "path")
+        if problems is not None:
+            return problems
+        return check_target(config, DuckDbTarget(config.path, read_only=True), "path")
 
     def task(self, config: SinkConfig, context: Context) -> SinkTask:
         """The one task that has the file."""

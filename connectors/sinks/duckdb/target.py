@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import duckdb
 import pyarrow as pa
 
+from connect.errors import FatalError
 from connectors.sinks.duckdb.arrow import array, literal
 from connectors.sinks.naming import TableName
 from connectors.sinks.target import Found, Staged, Table, Target, Verdict, Wanted
@@ -21,6 +22,15 @@ Release = Literal["idle", "flush", "never"]
 
 _STAGE = "tailrace_stage"
 _LOCK_SECONDS = 5.0
+
+_COLUMNS = (
+    "FROM duckdb_columns() WHERE database_name = current_database() "
+    "AND schema_name = ? AND table_name = ? ORDER BY column_index"
+)
+_KEYS = (
+    "FROM duckdb_constraints() WHERE database_name = current_database() AND schema_name = ? "
+    "AND table_name = ? AND constraint_type IN ('PRIMARY KEY', 'UNIQUE') ORDER BY constraint_type"
+)
 
 
 class DuckDbTarget(Target):
@@ -113,20 +123,11 @@ class DuckDbTarget(Target):
         return self.connection.execute(sql, list(values)).fetchall()
 
     def describe(self, name: TableName) -> Table | None:
-        schema = name.schema or "main"
-        found = self.query(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = "
-            "current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index",
-            (schema, name.name),
-        )
+        place = (name.schema or "main", name.name)
+        found = self.query(f"SELECT column_name, data_type {_COLUMNS}", place)
         if not found:
             return None
-        uniques = self.query(
-            "SELECT constraint_column_names FROM duckdb_constraints() WHERE database_name = "
-            "current_database() AND schema_name = ? AND table_name = ? AND constraint_type IN "
-            "('PRIMARY KEY', 'UNIQUE') ORDER BY constraint_type",
-            (schema, name.name),
-        )
+        uniques = self.query(f"SELECT constraint_column_names {_KEYS}", place)
         columns = {column: Found(_found(type_)) for column, type_ in found}
         return Table(name, columns, tuple(frozenset(names) for (names,) in uniques))
 
@@ -151,10 +152,44 @@ class DuckDbTarget(Target):
         return f" DEFAULT {literal(wanted.default, wanted.type)}"
 
     def widen(self, name: TableName, wanted: Wanted) -> None:
+        type_ = self.column_sql(wanted.type, wanted.key)
+        if wanted.key:
+            self._rebuild(name, {wanted.name: type_})
+            return
         self.execute(
             f"ALTER TABLE {self.table_sql(name)} ALTER COLUMN {self.quote(wanted.name)} "
-            f"TYPE {self.column_sql(wanted.type, wanted.key)}"
+            f"TYPE {type_}"
         )
+
+    def _rebuild(self, name: TableName, types: dict[str, str]) -> None:
+        """Copy the table into one with other types: DuckDB can't change those of a key."""
+        place = (name.schema or "main", name.name)
+        columns = self.query(f"SELECT column_name, data_type, column_default {_COLUMNS}", place)
+        indexes = self.query(
+            "SELECT 1 FROM duckdb_indexes() WHERE database_name = current_database() "
+            "AND schema_name = ? AND table_name = ?",
+            place,
+        )
+        keys = self.query(f"SELECT constraint_type, constraint_column_names {_KEYS}", place)
+        if indexes or len(keys) != 1:
+            raise FatalError(
+                f'The key of table "{name}" must grow, and its indexes are in the way.',
+                code="sink.column_narrow",
+                hint=f"Rebuild it by hand with {types}.",
+            )
+        parts = [
+            f"{self.quote(column)} {types.get(column, type_)}"
+            + (f" DEFAULT {default}" if default and default != "NULL" else "")
+            for column, type_, default in columns
+        ]
+        copy = TableName(name.schema, "tailrace_rebuilt")
+        key = self.columns_sql(keys[0][1])
+        self.execute(
+            f"CREATE TABLE {self.table_sql(copy)} ({', '.join(parts)}, PRIMARY KEY ({key}))"
+        )
+        self.execute(f"INSERT INTO {self.table_sql(copy)} SELECT * FROM {self.table_sql(name)}")
+        self.execute(f"DROP TABLE {self.table_sql(name)}")
+        self.execute(f"ALTER TABLE {self.table_sql(copy)} RENAME TO {self.quote(name.name)}")
 
     def insert(self, table: Table, staged: Staged) -> int | None:
         names = self.columns_sql(staged.names)

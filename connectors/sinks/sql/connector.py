@@ -7,11 +7,12 @@ from typing import ClassVar
 
 from sqlalchemy.engine import URL
 
-from connect.config import Problem, SinkConfig
+from connect.config import Problem
+from connect.connector_config import SinkConfig
 from connect.context import Context
 from connect.log import TopicPartition
 from connect.sink import SinkConnector, SinkTask
-from connectors.sinks.check import check_target
+from connectors.sinks.check import check_absent, check_target
 from connectors.sinks.config import CONFLUENT
 from connectors.sinks.sql.config import SqlSinkConfig
 from connectors.sinks.sql.mysql import MySqlTarget
@@ -47,7 +48,12 @@ class SqlSinkConnector(SinkConnector):
     def check(self, config: SinkConfig) -> Sequence[Problem]:
         """Connect, and look whether tables can be made and written."""
         assert isinstance(config, SqlSinkConfig)
-        return check_target(config, sql_target(config.address), "connection.url")
+        address = config.address
+        if address.get_backend_name() == "sqlite" and address.database:
+            problems = check_absent(address.database, "connection.url")
+            if problems is not None:
+                return problems
+        return check_target(config, sql_target(address), "connection.url")
 
     def task(self, config: SinkConfig, context: Context) -> SinkTask:
         """A task with a connection of its own."""

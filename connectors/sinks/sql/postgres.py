@@ -13,7 +13,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from connectors.sinks.naming import TableName
+from connect.config import Problem
+from connectors.sinks.naming import POSITIONS, TableName
 from connectors.sinks.sql.target import SqlTarget
 from connectors.sinks.target import Staged, Table, Verdict, Wanted
 from connectors.sinks.types import ColumnType, Kind
@@ -82,6 +83,39 @@ class PostgresTarget(SqlTarget):
                 "application_name": "tailrace",
             },
         )
+
+    def check(self, key: str, creates: bool) -> list[Problem]:
+        [(writable, schema, may_create, is_source)] = self.query(
+            "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', "
+            "current_schema(), coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), "
+            "EXISTS (SELECT FROM pg_replication_slots WHERE database = current_database() "
+            "AND slot_type = 'logical')"
+        )
+        problems = []
+        if not writable:
+            problems.append(Problem(key, "The database is read-only.", "sink.read_only"))
+        if not may_create:
+            problems.append(
+                Problem(
+                    key,
+                    f"The user may not create tables in schema {schema}.",
+                    "sink.privilege",
+                    f'GRANT CREATE ON SCHEMA "{schema}" TO CURRENT_USER; or, if every table and '
+                    "tailrace_positions are there already, go on.",
+                    "error" if creates and self.describe(POSITIONS) is None else "warning",
+                )
+            )
+        if is_source:
+            problems.append(
+                Problem(
+                    key,
+                    "This database has a logical replication slot: it is a source too.",
+                    "sink.is_source",
+                    "Make sure that the tables written here are not captured.",
+                    "warning",
+                )
+            )
+        return problems
 
     def rollback(self) -> None:
         super().rollback()
