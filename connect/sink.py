@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
-from connect.config import Problem, SinkConfig
+from connect.config import Problem
+from connect.connector_config import SinkConfig
 from connect.context import Context
 from connect.data import Batch
 from connect.log import TopicPartition

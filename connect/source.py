@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from connect.config import Problem, SourceConfig
+from connect.config import Problem
+from connect.connector_config import SourceConfig
 from connect.context import Context
 from connect.data import Batch
 

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import SecretStr, model_validator
 
-from connect.config import Refused, SourceConfig, key
+from connect.config import Refused, key
+from connect.connector_config import SourceConfig
 from connect.errors import ConfigError
 from connectors.cdc.naming import Naming
 from connectors.cdc.tables import Filters

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from psycopg import Error, sql
 
-from connect.config import Problem, SourceConfig
+from connect.config import Problem
+from connect.connector_config import SourceConfig
 from connect.context import Context
 from connect.errors import CdcError
 from connect.source import Offset, SourceConnector, SourceTask

@@ -15,7 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from connect.config import Config, Problem, SinkConfig, SourceConfig, key
+from connect.config import Config, Problem, key
+from connect.connector_config import SinkConfig, SourceConfig
 from connect.context import Context
 from connect.converter import Converter
 from connect.data import Batch, Constant, Data, Field, Plain, Schema, Struct
