@@ -23,8 +23,8 @@ NAMES: Final = (
     "before_sink_flush",
     "after_sink_flush",  # durable in the target, not yet in the group's offsets
     "after_sink_commit",
-    "during_snapshot_chunk",
-    "after_snapshot",
+    "during_snapshot_chunk",  # some of a table's rows are durable
+    "after_snapshot",  # every row is, and that it was the last one is not
 )
 
 

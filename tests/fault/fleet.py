@@ -60,15 +60,23 @@ class Load(threading.Thread):
 
 def log_history(data_dir: Path) -> dict[str, tuple[int, list[Change]]]:
     """Each table's snapshot rows (count) and changes, read from the stopped server's log."""
+    return {
+        table: (sum(e.op == "r" for e in entries), [e for e in entries if e.op != "r"])
+        for table, entries in log_entries(data_dir).items()
+    }
+
+
+def log_entries(data_dir: Path) -> dict[str, list[Change]]:
+    """Each table's records in the order of the stopped server's log; ``op`` r: a snapshot row."""
     log = log_core.Log(data_dir / "log" if (data_dir / "log").is_dir() else data_dir)
     try:
-        return {table: _changes(log, f"{PREFIX}.public.{table}", table) for table in TABLES}
+        return {table: _entries(log, f"{PREFIX}.public.{table}", table) for table in TABLES}
     finally:
         log.close()
 
 
-def _changes(log: log_core.Log, topic: str, table: str) -> tuple[int, list[Change]]:
-    snapshot, changes, offset = 0, [], log.start_offset(topic, 0)
+def _entries(log: log_core.Log, topic: str, table: str) -> list[Change]:
+    entries, offset = [], log.start_offset(topic, 0)
     while data := log.fetch(topic, 0, offset):
         for batch in records.decode(data):
             headers = batch.headers or [()] * len(batch.values)
@@ -77,14 +85,9 @@ def _changes(log: log_core.Log, topic: str, table: str) -> tuple[int, list[Chang
                     continue
                 assert here == offset, f"{topic}: offset {here} after {offset - 1}"
                 offset += 1
-                if value is None:
-                    continue
-                payload = json.loads(value)["payload"]
-                if payload["op"] == "r":
-                    snapshot += 1
-                else:
-                    changes.append(_change(table, payload, dict(row_headers)))
-    return snapshot, changes
+                if value is not None:
+                    entries.append(_change(table, json.loads(value)["payload"], dict(row_headers)))
+    return entries
 
 
 def _change(table: str, payload: dict[str, Any], headers: dict[str, bytes | None]) -> Change:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import psycopg
 
 TABLES = ("acct", "note", "doc", "moved")
-TRUTH_SLOT = "ledger_truth"
 
 SCHEMA = """
 CREATE SEQUENCE ver_seq;
@@ -98,7 +97,7 @@ def prepare(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     """Make the tables and the slot that keeps the truth. ``connection`` must be autocommit."""
     connection.execute(SCHEMA)
     connection.execute(
-        "SELECT pg_create_logical_replication_slot(%s, 'test_decoding')", (TRUTH_SLOT,)
+        "SELECT pg_create_logical_replication_slot('truth_' || current_database(), 'test_decoding')"
     )
 
 
@@ -111,9 +110,8 @@ def truth(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, list[
     changes: dict[str, list[Change]] = {table: [] for table in TABLES}
     while True:
         rows = connection.execute(
-            "SELECT xid::text::bigint, data FROM pg_logical_slot_get_changes(%s, NULL, 50000,"
-            " 'include-xids', '0')",
-            (TRUTH_SLOT,),
+            "SELECT xid::text::bigint, data FROM pg_logical_slot_get_changes("
+            "'truth_' || current_database(), NULL, 50000, 'include-xids', '0')"
         ).fetchall()
         if not rows:
             return changes

@@ -20,6 +20,52 @@ from tests.kit.server import Server, free_port, until
 
 TOPICS = [f"{PREFIX}.public.{table}" for table in ledger.TABLES if table != "note"]
 
+SINK = {
+    "topics.regex": rf"{PREFIX}\.public\..*",
+    "insert.mode": "upsert",
+    "delete.enabled": "true",
+    "primary.key.mode": "record_key",
+    "schema.evolution": "basic",
+}
+
+
+def source_config(database: Any, **more: str) -> dict[str, str]:
+    """A Postgres source on all of a database; underscores of ``more`` stand for dots."""
+    slot = f"tr_{database.name}".lower().replace("-", "_")[:60]
+    return {
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "database.hostname": database.host,
+        "database.port": str(database.port),
+        "database.user": database.user,
+        "database.password": database.password or "unused",
+        "database.dbname": database.name,
+        "topic.prefix": PREFIX,
+        "slot.name": slot,
+        "publication.name": slot,
+        **_keys(more),
+    }
+
+
+def sql_sink_config(database: Any, **more: str) -> dict[str, str]:
+    """A SQL sink of all of the source's topics; underscores of ``more`` stand for dots."""
+    return {
+        **SINK,
+        "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
+        "connection.url": f"jdbc:postgresql://{database.host}:{database.port}/{database.name}",
+        "connection.username": database.user,
+        "connection.password": database.password or "unused",
+        **_keys(more),
+    }
+
+
+def duckdb(path: Path) -> dict[str, str]:
+    """What names a DuckDB file as the target."""
+    return {"connector.class": "duckdb", "path": str(path)}
+
+
+def _keys(more: dict[str, str]) -> dict[str, str]:
+    return {key.replace("_", "."): value for key, value in more.items()}
+
 
 @dataclass
 class Report:
@@ -57,49 +103,44 @@ class Pipeline:
 
     def start(self, environment: dict[str, str] | None = None) -> None:
         """Make the tables, start the server and the connectors, wait for the snapshot."""
+        self.prepare()
+        self.serve(environment)
+        self.create_source()
+        self.create_sinks()
+        self.await_snapshot()
+
+    def prepare(self) -> None:
+        """The source's tables and the slot that keeps the truth."""
         with psycopg.connect(self.source.dsn, autocommit=True) as connection:
             ledger.prepare(connection)
+
+    def serve(self, environment: dict[str, str] | None = None) -> None:
+        """The server, without connectors."""
         self.server.data_dir.mkdir()
         self.server.start(environment)
-        slot = f"tr_{self.source.name}".lower().replace("-", "_")[:60]
-        self.server.create(
-            "source",
-            {
-                "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-                "database.hostname": self.source.host,
-                "database.port": str(self.source.port),
-                "database.user": self.source.user,
-                "database.password": self.source.password or "unused",
-                "database.dbname": self.source.name,
-                "topic.prefix": PREFIX,
-                "slot.name": slot,
-                "publication.name": slot,
-            },
-        )
-        sink = {
-            "topics.regex": rf"{PREFIX}\.public\..*",
-            "insert.mode": "upsert",
-            "delete.enabled": "true",
-            "primary.key.mode": "record_key",
-            "schema.evolution": "basic",
-        }
-        self.server.create(
-            "read-model",
-            {
-                **sink,
-                "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
-                "connection.url": f"jdbc:postgresql://{self.target.host}:{self.target.port}"
-                f"/{self.target.name}",
-                "connection.username": self.target.user,
-                "connection.password": self.target.password or "unused",
-            },
-        )
-        self.server.create(
-            "warehouse", {**sink, "connector.class": "duckdb", "path": str(self.duckdb)}
-        )
+
+    def create_source(self, **more: str) -> None:
+        """The source; underscores of ``more`` stand for dots."""
+        self.server.create("source", source_config(self.source, **more))
+
+    def create_sinks(self, **more: str) -> None:
+        """Both sinks; underscores of ``more`` stand for dots."""
+        target = self.target
+        self.server.create("read-model", sql_sink_config(target, **more))
+        self.server.create("warehouse", {**SINK, **_keys(more), **duckdb(self.duckdb)})
+
+    def await_snapshot(self) -> None:
+        """Wait until the topics of all tables that have rows exist."""
         until(
             lambda: set(TOPICS) <= self.server.end_offsets(PREFIX).keys(), 60, "snapshot in the log"
         )
+
+    def close(self) -> None:
+        """Stop the server and drop both databases, the slots with them."""
+        if self.server.process is not None:
+            self.server.stop()
+        self.source.drop()
+        self.target.drop()
 
     def end_total(self) -> int:
         """Records of all ledger topics; 0 while the server is away."""

@@ -103,6 +103,14 @@ class Server:
         except psutil.NoSuchProcess:
             return []
 
+    def deaths(self, task: str) -> int:
+        """How often the server has reported that a process of this task (``name-0``) was killed."""
+        found = re.findall(
+            rf"process of task {re.escape(task)} \(pid \d+\) was killed by signal 9",
+            self.output.read_text(errors="replace"),
+        )
+        return len(found)
+
     def kill9(self) -> None:
         """SIGKILL the server; its tasks must end by themselves."""
         assert self.process is not None
