@@ -31,6 +31,7 @@ CONFIGS: Final = "connect-configs"
 OFFSETS: Final = "connect-offsets"
 STATUSES: Final = "connect-status"
 INTERNAL: Final = frozenset((CONFIGS, OFFSETS, STATUSES))
+SEGMENT_BYTES: Final = 1 << 20
 
 CONNECTOR: Final = "connector-"
 TARGET_STATE: Final = "target-state-"
@@ -70,7 +71,9 @@ class CompactedTable:
     """
 
     def __init__(self, log: Log, topic: str) -> None:
-        log.create_topic(TopicSpec(topic, 1, {"cleanup.policy": "compact"}))
+        # Small segments: only closed ones are compacted, and a table is read whole.
+        config = {"cleanup.policy": "compact", "segment.bytes": str(SEGMENT_BYTES)}
+        log.create_topic(TopicSpec(topic, 1, config))
         self._log = log
         self._partition = TopicPartition(topic, 0)
         self._entries: dict[str, Entry] = {}
