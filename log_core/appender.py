@@ -100,9 +100,10 @@ class Appender:
             self._count(admitted)
         except LogError as error:
             _refuse(requests, error)
-        except BaseException as error:  # KeyboardInterrupt too: who knows how far it came
+        except BaseException as error:  # who knows how far it came
             _refuse(requests, self._store.fail(error))
-            raise
+            if not isinstance(error, Exception):
+                raise
         finally:
             for request in requests:
                 request.done = True

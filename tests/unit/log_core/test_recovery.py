@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +53,9 @@ def test_bytes_beyond_the_committed_end_never_happened(made: Path, tail: str):
     }[tail]
     with active(made).open("ab") as file:
         file.write(extra)
+    size = active(made).stat().st_size - len(extra)
     with Log(made) as log:
+        assert active(made).stat().st_size == size
         check_rows(log)
         assert put(log, "a", b"next") == 200
         assert values(log, "a")[200:] == [b"next"]
@@ -159,6 +162,22 @@ def test_a_doubtful_index_is_made_anew(made: Path, fault: str, suffix: str):
             assert records.decode(log.fetch("a", 0, offset, 1))[0].offsets == [offset]
         put(log, "a", b"next")
         assert log.offset_at("a", 0, 0) == 0
+
+
+def test_an_index_that_points_too_far_skips_nothing(made: Path):
+    """Every entry names a real batch, but a later one than it says."""
+    for file in (made / "a-0").glob("*.index"):
+        entries = list(struct.iter_unpack(">ii", file.read_bytes()))
+        wrong = [(offset - 3, position) for offset, position in entries]
+        file.write_bytes(b"".join(struct.pack(">ii", *entry) for entry in wrong))
+        times = file.with_suffix(".timeindex")
+        entries = list(struct.iter_unpack(">qi", times.read_bytes()))
+        wrong = [(time, offset - 3) for time, offset in entries]
+        times.write_bytes(b"".join(struct.pack(">qi", *entry) for entry in wrong))
+    with Log(made) as log:
+        for offset in range(200):
+            assert log.offset_at("a", 0, offset) == offset
+            assert records.decode(log.fetch("a", 0, offset, 1))[0].offsets == [offset]
 
 
 def test_leftover_segments_go_and_other_peoples_files_stay(made: Path):
