@@ -11,11 +11,13 @@ import duckdb
 import pytest
 
 from connect.config import validate
+from connect.context import Context
 from connect.data import Field, Schema
 from connect.errors import ConnectionLost, FatalError, RecordError, RetriableError
 from connect.log import TopicPartition
 from connect.sink import SinkTask
-from tests.integration.sink_records import ROW, TOPIC, create, delete, events, flat, update
+from connectors.sinks.duckdb import target
+from tests.integration.sink_records import ROW, create, delete, events, flat, update
 from tests.integration.sink_subjects import (
     PARTITION,
     TABLE,
@@ -104,10 +106,12 @@ def test_a_deadlock_is_tried_again_later(postgres: ServerSubject) -> None:
         task.put(events(update(1, "mine"), start=2))
         other.execute(f"UPDATE {TABLE} SET name = 'theirs' WHERE id = 2")
         waiting = threading.Thread(
-            target=other.execute, args=(f"UPDATE {TABLE} SET name = 'theirs' WHERE id = 1",)
+            target=other.execute,
+            args=(f"UPDATE {TABLE} SET name = 'theirs' WHERE id = 1",),
+            daemon=True,
         )
         waiting.start()
-        postgres.query(_UNTIL_BLOCKED)
+        postgres.execute(_UNTIL_BLOCKED)
         with pytest.raises(RetriableError):
             task.put(events(update(2, "mine"), start=3))
         task.close()
@@ -120,7 +124,7 @@ _UNTIL_BLOCKED = """
 DO $$ BEGIN LOOP
   EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted);
   PERFORM pg_sleep(0.01);
-END LOOP; END $$; SELECT 1
+END LOOP; END $$
 """
 
 
@@ -192,7 +196,7 @@ def test_confluents_sink_differs_where_it_must(postgres: ServerSubject) -> None:
     }  # fmt: skip
     config = validate(postgres.connector.config, values).config
     postgres.execute("CREATE SCHEMA sales")
-    task = postgres.connector.task(config, _context())
+    task = postgres.connector.task(config, Context("copy", epoch=1))
     task.open([TopicPartition("sales.items", 0)])
     task.put(flat([(1, "a", "b", None)], ROW, keys=[1], topic="sales.items"))
     with pytest.raises(RecordError):  # delete.enabled is false
@@ -200,12 +204,6 @@ def test_confluents_sink_differs_where_it_must(postgres: ServerSubject) -> None:
     task.flush({TopicPartition("sales.items", 0): 1})
     task.close()
     assert postgres.rows("id, name", "sales.items") == [(1, "a")]
-
-
-def _context():  # type: ignore[no-untyped-def]
-    from connect.context import Context
-
-    return Context("copy", epoch=1)
 
 
 def test_topics_that_meet_in_one_table_are_refused(tmp_path: Path) -> None:
@@ -233,9 +231,9 @@ HOLDER = (
 )
 
 
-def test_a_duckdb_file_in_use_is_waited_for(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    from connectors.sinks.duckdb import target
-
+def test_a_duckdb_file_in_use_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(target, "_LOCK_SECONDS", 0.1)
     subject = DuckDbSubject(tmp_path)
     with subject.running() as task:
@@ -302,4 +300,3 @@ def test_what_was_accepted_survives_a_refused_batch_in_duckdb(tmp_path: Path) ->
         task.put(events(create(5), start=6))
         task.flush({PARTITION: 7})
     assert subject.rows("id, name") == [(2, "new"), (5, "a")]
-    assert TOPIC
