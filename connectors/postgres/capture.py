@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 from connect.context import Context
@@ -109,19 +110,15 @@ class Capture:
                 lsn,
                 xid,
                 timestamp,
-                timestamp * 1000,
+                time.time_ns(),
             )
             begins = False
-            self._count(item.table.table, len(item.rows))
             yield item.table, made.read(rows), None
 
     def truncation(self, table: CatalogTable, lsn: int, timestamp: int) -> Batch:
         """The event that empties a table."""
         made = TableEvents(self._table(table, self._types([table])), self._origin)
         return made.truncation(lsn, timestamp, timestamp * 1000)
-
-    def _count(self, table: TableId, rows: int) -> None:
-        self._context.metrics.add("tailrace_snapshot_rows_total", rows, table=str(table))
 
     def _types(self, tables: Sequence[CatalogTable]) -> dict[int, TypeInfo]:
         columns: list[CatalogColumn] = [c for table in tables for c in table.columns]

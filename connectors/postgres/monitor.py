@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from connect.context import Metrics
@@ -39,7 +39,9 @@ class Monitor:
     def received(self, frames: Sequence[bytes], feed: Feed) -> None:
         """Changes were read from the stream."""
         self._metrics.add("tailrace_source_bytes_total", sum(map(len, frames)))
-        if feed.runs:
+        if feed.count == 0 and not feed.runs:
+            self._metrics.set("tailrace_source_lag_seconds", 0.0)  # only keepalives: all is read
+        elif feed.runs:
             last = feed.runs[-1][1].timestamp / 1e6
             self._metrics.set("tailrace_source_lag_seconds", max(0.0, time.time() - last))
             self._metrics.set("tailrace_source_last_event_timestamp_seconds", last)
@@ -69,3 +71,45 @@ class Monitor:
                 )
             lag = max(0, int(head) - position) if position else 0
             self._metrics.set("tailrace_source_lag_bytes", float(lag))
+
+
+class SnapshotMonitor:
+    """Reports how far the snapshot is; ``estimates``: rows of each table, as the planner says."""
+
+    def __init__(self, estimates: Mapping[str, float], total: int, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._estimates = {table: max(rows, 0.0) for table, rows in estimates.items()}
+        self._read = dict.fromkeys(estimates, 0)
+        self._left = len(estimates)
+        self._started = time.monotonic()
+        for table, rows in self._estimates.items():
+            metrics.set("tailrace_snapshot_rows_estimated", rows, table=table)
+        metrics.set("tailrace_snapshot_tables", total, status="total")
+        self._report(running=True)
+
+    def read(self, table: str, rows: int) -> None:
+        """Rows of a table were read."""
+        self._read[table] += rows
+        self._metrics.add("tailrace_source_events_total", rows, op="r")
+        self._metrics.add("tailrace_snapshot_rows_total", rows, table=table)
+        self._report(running=True)
+
+    def done(self, table: str) -> None:
+        """All rows of a table were read."""
+        self._estimates[table] = self._read[table]
+        self._left -= 1
+        self._report(running=True)
+
+    def end(self) -> None:
+        """The snapshot is complete."""
+        self._left = 0
+        self._report(running=False)
+
+    def _report(self, *, running: bool) -> None:
+        expected = sum(max(self._estimates[t], read) for t, read in self._read.items())
+        share = sum(self._read.values()) / expected if expected and running else float(not running)
+        metrics = self._metrics
+        metrics.set("tailrace_snapshot_running", float(running))
+        metrics.set("tailrace_snapshot_tables", self._left, status="remaining")
+        metrics.set("tailrace_snapshot_progress_ratio", share)
+        metrics.set("tailrace_snapshot_elapsed_seconds", time.monotonic() - self._started)

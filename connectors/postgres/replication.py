@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import select
 import struct
 import threading
 import time
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import psycopg
 from psycopg import pq
@@ -16,7 +15,7 @@ from psycopg import pq
 from connect.errors import CdcError, ConnectionLost
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.pgoutput import lsn_text, parse_lsn
-from connectors.postgres.session import classify, connect
+from connectors.postgres.session import classify, connect, failure, readable
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class ReplicationConnection:
         )
         result = self.pgconn.exec_(command.encode())
         if result.status != pq.ExecStatus.COPY_BOTH:
-            raise _failure(result)
+            raise classify(failure(result))
 
     def _command(self, command: str, timeout: float) -> list[str]:
         self.pgconn.send_query(command.encode())
@@ -106,7 +105,7 @@ class ReplicationConnection:
         row: list[str] = []
         while (result := self.pgconn.get_result()) is not None:
             if result.status == pq.ExecStatus.FATAL_ERROR:
-                raise _failure(result)
+                raise classify(failure(result))
             if result.ntuples:
                 row = [(result.get_value(0, i) or b"").decode() for i in range(result.nfields)]
         return row
@@ -208,7 +207,7 @@ class ReplicationStream:
         """Why the server ended the stream."""
         result = self._pgconn.get_result()
         if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
-            return _failure(result)
+            return classify(failure(result))
         return ConnectionLost("The server ended the replication stream.")
 
     def _report(self) -> None:
@@ -235,19 +234,3 @@ class ReplicationStream:
             except psycopg.Error as error:
                 raise classify(error) from error
         self._reported = confirmed
-
-
-def readable(descriptor: int, timeout: float) -> bool:
-    """Whether something can be read within ``timeout`` seconds."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(max(0, round(timeout * 1000))))
-
-
-def _failure(result: Any) -> CdcError:
-    message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
-    text = message.decode("utf-8", "replace").strip()
-    state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
-    error = (psycopg.errors.lookup(state) if state else psycopg.OperationalError)(text)
-    error.sqlstate = state or None
-    return classify(error)

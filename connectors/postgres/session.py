@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import select
 from typing import Any, Final, Literal, LiteralString
 
 import psycopg
 from psycopg import errors as pg
+from psycopg import pq
+from psycopg.pq.abc import PGresult
 
 from connect.errors import CdcError, ConfigError, ConnectionLost, FatalError, RetriableError
 from connectors.postgres.config import PostgresConfig
@@ -119,6 +122,29 @@ def classify(error: psycopg.Error) -> CdcError:
     if not state and isinstance(error, psycopg.OperationalError):
         return ConnectionLost(message, code="postgres.unavailable")
     return FatalError(message, code=f"postgres.{state or 'error'}")
+
+
+def failure(result: PGresult) -> psycopg.Error:
+    """The driver's exception for an error that libpq hands out as a result."""
+    message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
+    text = message.decode("utf-8", "replace").strip()
+    state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+    kind: type[psycopg.Error] = psycopg.OperationalError
+    if state:
+        try:
+            kind = pg.lookup(state)
+        except KeyError:
+            kind = psycopg.DatabaseError
+    error = kind(text)
+    error.sqlstate = state or None
+    return error
+
+
+def readable(descriptor: int, timeout: float) -> bool:
+    """Whether something can be read within ``timeout`` seconds."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0, round(timeout * 1000))))
 
 
 def _refused(message: str) -> CdcError | None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 
 from connect.errors import FatalError, RetriableError
 from connectors.postgres import catalog
 from connectors.postgres.catalog import Connection
-from connectors.postgres.session import classify
+from connectors.postgres.session import classify, failure, readable
 from connectors.postgres.table import CatalogTable
 from connectors.postgres.tuples import Texts
 
@@ -25,10 +25,10 @@ _ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows of one table, one list of texts per row; ``first``, ``last``: of the table."""
+    """Rows of one table, one list of cells per row, escaped; ``first``, ``last``: of the table."""
 
     table: CatalogTable
-    rows: Sequence[Sequence[bytes | None]]
+    rows: Sequence[Sequence[bytes]]
     first: bool
     last: bool
 
@@ -55,7 +55,7 @@ def chunks(
     """The rows of the tables, in order, at most ``size`` at a time; the table itself follows when
     all of its rows were given."""
     for table in tables:
-        pending: list[Sequence[bytes | None]] = []
+        pending: list[Sequence[bytes]] = []
         first = True
         for row in _rows(connection, table):
             if len(pending) >= size:  # one row is held back: the last one is marked
@@ -67,7 +67,7 @@ def chunks(
         yield table
 
 
-def _rows(connection: Connection, table: CatalogTable) -> Iterator[Sequence[bytes | None]]:
+def _rows(connection: Connection, table: CatalogTable) -> Iterator[Sequence[bytes]]:
     """The rows of one table; its lock is held no longer than that."""
     try:
         connection.execute("SAVEPOINT one_table")
@@ -107,38 +107,51 @@ def _altered(table: CatalogTable) -> RetriableError:
     )
 
 
-def _copy(connection: Connection, table: CatalogTable) -> Iterator[Sequence[bytes | None]]:
+def _copy(connection: Connection, table: CatalogTable) -> Iterator[list[bytes]]:
+    """Rows in COPY's text form, as cells still escaped."""
     condition: Any = f" WHERE {table.row_filter}" if table.row_filter else ""
     statement = sql.SQL("COPY (SELECT {} FROM ONLY {}{}) TO STDOUT").format(
         sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns),
         sql.Identifier(*table.table),
         sql.SQL(condition),
     )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for block in copy:
-            yield _row(bytes(block))
+    pgconn = connection.pgconn
+    result = pgconn.exec_(statement.as_bytes(connection))
+    if result.status != pq.ExecStatus.COPY_OUT:
+        raise failure(result)
+    receive = pgconn.get_copy_data
+    while (answer := receive(1))[0] >= 0:
+        if answer[0] == 0:
+            readable(pgconn.socket, 3600)
+            pgconn.consume_input()
+        else:
+            yield bytes(answer[1])[:-1].split(b"\t")  # the line's end is no cell's
+    while (ended := pgconn.get_result()) is not None:
+        if ended.status == pq.ExecStatus.FATAL_ERROR:
+            raise failure(ended)
 
 
-def _row(line: bytes) -> Sequence[bytes | None]:
-    cells = line[:-1].split(b"\t")  # the line's end is no cell's
-    if b"\\" not in line:
-        return cells
-    return [
-        None
-        if cell == b"\\N"
-        else _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), cell)
-        if b"\\" in cell
-        else cell
-        for cell in cells
-    ]
+def _unescaped(cell: bytes) -> bytes | None:
+    if cell == b"\\N":
+        return None
+    return _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), cell)
 
 
-def texts(rows: Sequence[Sequence[bytes | None]], places: Sequence[int]) -> Texts:
-    """The wanted columns of rows."""
+def texts(rows: Sequence[Sequence[bytes]], places: Sequence[int]) -> Texts:
+    """The wanted columns of rows in COPY's text form."""
     columns = list(zip(*rows, strict=True))
-    wanted = [list(columns[place]) for place in places]
-    odd = frozenset(index for index, column in enumerate(wanted) if None in column)
-    return Texts(wanted, odd)
+    wanted: list[list[bytes | None]] = []
+    odd = set()
+    for index, place in enumerate(places):
+        column = columns[place]
+        if b"\\" not in b"".join(column):
+            wanted.append(list(column))
+            continue
+        plain = [_unescaped(cell) if b"\\" in cell else cell for cell in column]
+        wanted.append(plain)
+        if None in plain:
+            odd.add(index)
+    return Texts(wanted, frozenset(odd))
 
 
 def markers(count: int, *, first: bool, last: bool, begins: bool, ends: bool) -> list[str]:

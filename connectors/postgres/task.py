@@ -22,7 +22,7 @@ from connectors.postgres import catalog, offsets, slots, snapshot
 from connectors.postgres.capture import Capture
 from connectors.postgres.catalog import Connection
 from connectors.postgres.config import PostgresConfig
-from connectors.postgres.monitor import Monitor
+from connectors.postgres.monitor import Monitor, SnapshotMonitor
 from connectors.postgres.offsets import Identity, SnapshotState, SourceOffset
 from connectors.postgres.pgoutput import Decoder, Position, before
 from connectors.postgres.replication import ReplicationConnection, ReplicationStream
@@ -222,7 +222,10 @@ class PostgresTask(SourceTask):
         if stored is not None:
             yield from self._catch_up(stored.position, lsn)
         self._decoder = Decoder(Position(lsn, self._decoder.position.before))
-        tables = self._unread(self._capture.read(self._reader))
+        everything = self._capture.read(self._reader)
+        tables = self._unread(everything)
+        estimates = {str(table.table): table.rows for table in tables}
+        progress = SnapshotMonitor(estimates, len(everything), self._context.metrics)
         started = time.time_ns() // 1000
         readings = snapshot.chunks(self._reader, tables, self._config.snapshot_fetch_size)
         rows = self._capture.snapshot(readings, tables, lsn, xid, started)
@@ -235,9 +238,11 @@ class PostgresTask(SourceTask):
                     yield self._offer([self._capture.truncation(table, lsn, started)], self._place)
                 begun = None if str(table.table) == begun else begun
                 self._state = replace(self._state, table=str(table.table))
+                progress.read(str(table.table), len(batch))
                 yield self._offer(batches, self._place)
                 reach("during_snapshot_chunk")
             elif done is not None:
+                progress.done(str(done.table))
                 names = (*self._state.tables, str(done.table))
                 self._state = SnapshotState(completed=False, tables=names)
         self._end_reader()

@@ -59,7 +59,7 @@ def zoned_timestamps(column: Sequence[bytes], precision: int) -> list[str]:
     """``timestamptz``: ISO 8601 in UTC, its fraction padded to the column's precision."""
     if precision == 6:
         return [
-            f"{t[:10]}T{t[11:26]}Z" if len(t) == 29 else _zoned(t, 6)
+            f"{t[:10]}T{t[11:26]}Z" if t[26:] == "+00" and t[10] == " " else _zoned(t, 6)
             for t in map(bytes.decode, column)
         ]
     return [_zoned(text, precision) for text in map(bytes.decode, column)]

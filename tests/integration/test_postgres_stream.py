@@ -359,8 +359,7 @@ def test_killed_walsender_is_retriable(database: PostgresDatabase) -> None:
             f"'{database.name}'"
         )
         with pytest.raises(RetriableError):
-            for _ in range(100):
-                stream.poll(0.2)
+            stream.until(lambda _: False, seconds=30)
         database.execute("INSERT INTO t VALUES (1)")
         stream.open()
         assert [e.row for e in stream.take(1)] == [{"id": 1}]
