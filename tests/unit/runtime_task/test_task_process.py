@@ -105,6 +105,15 @@ def test_a_secret_is_in_no_message_trace_or_log_line(log: Log) -> None:
         assert "hunter2" not in str(task.said) + task.errors()
 
 
+def test_what_a_reference_stands_for_is_secret_whatever_the_key(log: Log) -> None:
+    setup = source(fake_rows="${secret:one}")
+    setup["secrets"] = {"one": "hunter2-is-my-password"}
+    with running(log, setup) as task:
+        ended = task.until("ended")
+        assert "Invalid value ******** for configuration fake.rows" in ended["message"]
+        assert "hunter2" not in str(task.said) + task.errors()
+
+
 def test_every_error_of_a_configuration_is_named(log: Log) -> None:
     with running(log, source(fake_rows="many", fake_topik="t")) as task:
         ended = task.until("ended")
