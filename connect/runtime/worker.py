@@ -25,7 +25,7 @@ from connect.logs.embedded import EmbeddedLog
 from connect.runtime import forgetting, plugins, tables
 from connect.runtime.levels import Levels
 from connect.runtime.metrics import WorkerMetrics
-from connect.runtime.planner import Kind, Planned, TaskId, TaskSpec, plan
+from connect.runtime.planner import Assignment, Kind, Planned, TaskId, TaskSpec, plan
 from connect.runtime.secret_store import SecretStore
 from connect.runtime.settings import WorkerSettings
 from connect.runtime.statuses import State, StatusBoard
@@ -144,10 +144,13 @@ class Worker:
 
     def _watch(self) -> None:
         position = 0
-        while not self._closing:
-            if self._log.wait({(CONFIGS, 0): position}, TICK):
-                position = self._log.end_offset(CONFIGS, 0)
-                self._events.put(ConfigsChanged())
+        try:
+            while not self._closing:
+                if self._log.wait({(CONFIGS, 0): position}, TICK):
+                    position = self._log.end_offset(CONFIGS, 0)
+                    self._events.put(ConfigsChanged())
+        except Exception:  # there will be no more configurations from this log
+            logger.exception("the config topic can't be watched any more")
 
     def _control(self) -> None:
         while not (self._closing and not self._slots):
@@ -216,16 +219,16 @@ class Worker:
                 self.metrics.restarted(task, "manual")
 
     def _plan(self) -> None:
-        topics = {name: topic.partitions for name, topic in self._log.topics().items()}
-        found = [] if self._closing else map(self._find_plugin, self._intents.values())
-        self._planned = [planned for planned in found if planned is not None]
-        self.metrics.name_connectors(
-            {
-                p.intent.name: (p.kind, p.intent.config["connector.class"] or "")
-                for p in self._planned
-            }
-        )
-        assignment = plan(self._planned, topics)
+        assignment: Assignment = {}
+        if not self._closing:
+            topics = {name: topic.partitions for name, topic in self._log.topics().items()}
+            found = map(self._find_plugin, self._intents.values())
+            self._planned = [planned for planned in found if planned is not None]
+            names = {p.intent.name: p.intent.config["connector.class"] or "" for p in self._planned}
+            self.metrics.name_connectors(
+                {p.intent.name: (p.kind, names[p.intent.name]) for p in self._planned}
+            )
+            assignment = plan(self._planned, topics)
         for task, spec in assignment.items():
             self._slots.setdefault(task, Slot()).want(spec)
         for task, slot in self._slots.items():

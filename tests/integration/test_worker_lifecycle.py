@@ -29,9 +29,9 @@ def running(tmp_path: Path) -> Iterator[Control]:
         yield each
 
 
-def history(running: Control, key: str) -> list[str]:
+def history(log: Log, key: str) -> list[str]:
     """Every state that was ever published under a key."""
-    table = tables.CompactedTable(EmbeddedLog(running.log), tables.STATUSES)
+    table = tables.CompactedTable(EmbeddedLog(log), tables.STATUSES)
     return [c.value["state"] if c.value else "gone" for c in table.refresh() if c.key == key]
 
 
@@ -65,7 +65,7 @@ def test_a_killed_task_is_restarted_and_its_cause_is_shown(running: Control) -> 
     assert "signal 9 (SIGKILL)" in status["tasks"][0]["trace"]
     running.states("in", "RUNNING")
     assert running.worker.pids()[TaskId("in", 0)] != killed
-    assert history(running, "status-task-in-0")[-2:] == ["RESTARTING", "RUNNING"]
+    assert history(running.log, "status-task-in-0")[-2:] == ["RESTARTING", "RUNNING"]
 
 
 def test_never_running_over_a_dead_task(running: Control) -> None:
@@ -97,7 +97,11 @@ def test_what_cannot_pass_stays_failed(running: Control, kind: str) -> None:
     status = running.states("in", "FAILED")
     assert "Traceback" in status["tasks"][0]["trace"]
     assert status["connector"]["state"] == "RUNNING"
-    assert running.worker.pids() == {}
+    # It stays so for as long as another task takes to be started.
+    running.herder.create("other", source("other", 1, fake_topic="others"))
+    running.states("other", "RUNNING")
+    assert history(running.log, "status-task-in-0").count("FAILED") == 1
+    assert list(running.worker.pids()) == [TaskId("other", 0)]
     # Only a person leads out: here by a new configuration.
     running.herder.put_config("in", source("in", 10))
     running.states("in", "RUNNING")
@@ -119,12 +123,12 @@ def test_a_fenced_task_ends_quietly(running: Control) -> None:
 def test_restart_of_a_failed_task_tries_again(running: Control) -> None:
     running.herder.create("in", source("in", 10, fake_fail_at="5", fake_fail="fatal"))
     running.states("in", "FAILED")
-    before = history(running, "status-task-in-0").count("FAILED")
+    before = history(running.log, "status-task-in-0").count("FAILED")
     plan = running.herder.restart("in", True, True)
     assert plan is not None
     assert plan["tasks"][0]["state"] == "RESTARTING"
-    running.until("in", lambda _: history(running, "status-task-in-0").count("FAILED") > before)
-    assert "RESTARTING" in history(running, "status-task-in-0")
+    running.until("in", lambda _: history(running.log, "status-task-in-0").count("FAILED") > before)
+    assert "RESTARTING" in history(running.log, "status-task-in-0")
 
 
 def test_restart_of_a_running_task_is_another_process(running: Control) -> None:
@@ -195,7 +199,7 @@ def test_a_deleted_connector_is_gone(running: Control) -> None:
     while running.worker.pids() or forgetting(running):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert history(running, "status-task-in-0")[-1] == "gone"
+    assert history(running.log, "status-task-in-0")[-1] == "gone"
     # The name can be used again, and goes on at its offset as in Kafka Connect.
     end = running.log.end_offset("numbers", 0)
     running.herder.create("in", source("in", end + 3))
@@ -237,7 +241,12 @@ def test_nothing_is_running_after_a_start_until_its_task_says_so(tmp_path: Path)
     with control(tmp_path) as running:
         running.herder.create("in", source("in", 10))
         running.states("in", "RUNNING")
+        status = running.herder._views.statuses.get("status-task-in-0")
+        assert status is not None
     with Log(tmp_path / "log") as log:
+        # What a worker leaves that is killed: its tasks died with it.
+        left = tables.encode(tables.STATUSES, {"status-task-in-0": status.value})
+        EmbeddedLog(log).writer("worker").append([left])
         settings = WorkerSettings(tmp_path, "test:1", REPR)
         # No task of this worker ever reports, as with a process that hangs while it starts.
         worker = Worker(log, settings, command=("/bin/sleep", "60"))
@@ -247,6 +256,7 @@ def test_nothing_is_running_after_a_start_until_its_task_says_so(tmp_path: Path)
             for _ in range(20):
                 assert herder.status("in")["tasks"][0]["state"] == "UNASSIGNED"
                 time.sleep(0.02)
+            assert history(log, "status-task-in-0")[-3:] == ["RUNNING", "gone", "UNASSIGNED"]
         finally:
             for pid in worker.pids().values():
                 os.kill(pid, signal.SIGKILL)
@@ -264,3 +274,13 @@ def test_closing_ends_every_task_and_a_new_start_goes_on(tmp_path: Path) -> None
         values = running.count("numbers", end + 100)
     numbers = [int(value.split(b",")[0][1:]) for value in values if value]
     assert numbers == list(range(len(numbers)))
+
+
+def test_a_log_that_has_failed_does_not_keep_the_worker_from_ending(tmp_path: Path) -> None:
+    with control(tmp_path) as running:
+        running.herder.create("in", source("in", 10))
+        running.states("in", "RUNNING")
+        pid = running.worker.pids()[TaskId("in", 0)]
+        running.log.close()
+        running.worker.close()
+        assert _dead(pid)
