@@ -10,6 +10,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -53,9 +54,10 @@ def pages() -> dict[str, str]:
 def configuration() -> str:
     """Keys of every plugin of this repository."""
     parts = [_head("Plugins and their configuration keys")]
+    ours = {(point.group, point.name) for point in distribution("tailrace").entry_points}
     for kind in GROUPS:
         for plugin in sorted(plugins(kind), key=lambda plugin: plugin.name):
-            if plugin.cls is None or plugin.path.startswith(("connect.", "connectors.")):
+            if (GROUPS[kind], plugin.name) in ours:
                 parts += _plugin(plugin)
     return _page(parts)
 

@@ -97,6 +97,11 @@ def test_a_charset_may_be_named(call: Caller) -> None:
     assert call("PATCH", "/connectors/a/config", b'{"x":"1"}', kind).status == 200
 
 
+def test_a_duplicate_field_is_named(call: Caller) -> None:
+    reply = call("PATCH", "/connectors/a/config", b'{"x": "1", "x": "2"}')
+    assert (reply.status, reply.message) == (400, 'Malformed JSON: duplicate field "x".')
+
+
 def test_large_bodies_are_refused(call: Caller) -> None:
     big = {"x": "y" * MAX_BODY_BYTES}
     reply = call("PATCH", "/connectors/a/config", big)
