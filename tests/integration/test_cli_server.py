@@ -178,7 +178,11 @@ def test_offsets(shell: Shell) -> None:
 
 
 def test_apply_says_what_it_does(shell: Shell) -> None:
-    sink = {"connector.class": "fake_sink", "topics": "numbers", "fake.path": "target"}
+    sink = {
+        "connector.class": "fake_sink",
+        "topics": "numbers",
+        "fake.path": str(shell.directory / "target"),
+    }
     name = shell.file("sink.json", {"name": "sink", "config": sink})
     assert shell("apply", "-f", name, "--dry-run") == "+ sink  would be created\n"
     assert shell("apply", "-f", name) == "+ sink  created\n"
