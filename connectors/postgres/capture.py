@@ -36,7 +36,7 @@ from connectors.postgres.table import (
     from_relation,
     unsupported,
 )
-from connectors.postgres.values import TypeInfo, UnsupportedType
+from connectors.postgres.types import TypeInfo, UnsupportedType
 
 
 class Capture:

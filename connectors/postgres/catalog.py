@@ -11,7 +11,8 @@ from connectors.cdc.tables import Filters, TableId
 from connectors.postgres.pgoutput import parse_lsn
 from connectors.postgres.session import classify
 from connectors.postgres.table import CatalogColumn, CatalogTable
-from connectors.postgres.values import TypeInfo, builtin
+from connectors.postgres.types import TypeInfo
+from connectors.postgres.values import builtin
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 

@@ -13,7 +13,7 @@ from connect.errors import ConfigError
 from connectors.cdc.naming import Naming
 from connectors.cdc.tables import Filters
 from connectors.postgres.refused import REFUSED
-from connectors.postgres.values import (
+from connectors.postgres.types import (
     BinaryMode,
     DecimalMode,
     IntervalMode,

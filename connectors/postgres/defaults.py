@@ -11,7 +11,7 @@ from decimal import Context, Decimal
 from typing import Any, Final
 
 from connect.data import DECIMAL, NO_DEFAULT
-from connectors.postgres.values import ColumnType
+from connectors.postgres.types import ColumnType
 
 _CAST: Final = (
     r"""(?:::(?:"[^"]+"|[a-z_][\w ]*)(?:\.(?:"[^"]+"|\w+))?(?:\(\d+(?:,\d+)?\))?(?:\[\])?)*"""

@@ -90,7 +90,6 @@ class SnapshotMonitor:
     def read(self, table: str, rows: int) -> None:
         """Rows of a table were read."""
         self._read[table] += rows
-        self._metrics.add("tailrace_source_events_total", rows, op="r")
         self._metrics.add("tailrace_snapshot_rows_total", rows, table=table)
         self._report(running=True)
 

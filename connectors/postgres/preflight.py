@@ -19,7 +19,7 @@ from connectors.postgres.config import (
 from connectors.postgres.replication import ReplicationConnection
 from connectors.postgres.session import connect
 from connectors.postgres.table import CatalogTable, from_catalog, unsupported
-from connectors.postgres.values import UnsupportedType
+from connectors.postgres.types import UnsupportedType
 
 OLDEST, NEWEST = 13, 18
 _KINDS = {

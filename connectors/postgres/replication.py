@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _STATUS: Final = struct.Struct(">cQQQqB")
 _POSTGRES_EPOCH: Final = 946_684_800_000_000
 _KEEPALIVE: Final = 107  # k
+RELEASE_SECONDS: Final = 2.0
 _TICK: Final = 1.0  # seconds after which a position that moved is reported
 
 
@@ -162,11 +163,28 @@ class ReplicationStream:
         self._closing.set()
         self._feedback.join(timeout=10)
         try:
-            if self._failure is None:
+            if self._failure is None and not self._over:
                 self._send()
-        except CdcError:
+                self._release()
+        except (CdcError, psycopg.Error):
             pass  # the connection is gone: the next life reports
         self._connection.close()
+
+    def _release(self) -> None:
+        """End the copy in order and wait, not for long, until the server let go of the slot."""
+        pgconn = self._pgconn
+        pgconn.put_copy_end()
+        pgconn.flush()
+        deadline = time.monotonic() + RELEASE_SECONDS
+        while (left := deadline - time.monotonic()) > 0:
+            size, _ = pgconn.get_copy_data(1)
+            if size < 0:
+                break
+            if size == 0 and readable(pgconn.socket, left):
+                pgconn.consume_input()
+        while pgconn.is_busy() and (left := deadline - time.monotonic()) > 0:
+            if readable(pgconn.socket, left):
+                pgconn.consume_input()
 
     def _drain(self, limit: int) -> list[bytes]:
         frames: list[bytes] = []

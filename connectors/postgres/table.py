@@ -11,13 +11,8 @@ from connect.data import NO_DEFAULT, Field
 from connectors.cdc.tables import Filters, TableId
 from connectors.postgres import defaults
 from connectors.postgres.pgoutput import Relation
-from connectors.postgres.values import (
-    ColumnType,
-    TypeInfo,
-    UnsupportedType,
-    ValueOptions,
-    column_type,
-)
+from connectors.postgres.types import ColumnType, TypeInfo, UnsupportedType, ValueOptions
+from connectors.postgres.values import column_type
 
 
 @dataclass(frozen=True, slots=True)

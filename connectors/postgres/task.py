@@ -20,7 +20,7 @@ from connect.faults import reach
 from connect.source import Offset, Poll, SourceTask
 from connectors.postgres import catalog, offsets, slots, snapshot
 from connectors.postgres.capture import Capture
-from connectors.postgres.catalog import Connection
+from connectors.postgres.catalog import Connection, Slot
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.monitor import Monitor, SnapshotMonitor
 from connectors.postgres.offsets import Identity, SnapshotState, SourceOffset
@@ -32,6 +32,7 @@ from connectors.postgres.table import CatalogTable
 _log = logging.getLogger(__name__)
 
 CATCH_UP_SECONDS: Final = 0.1
+SLOT_SECONDS: Final = 3.0
 
 
 class PostgresTask(SourceTask):
@@ -69,7 +70,7 @@ class PostgresTask(SourceTask):
             self._sql, "SELECT oid::text FROM pg_database WHERE datname = current_database()"
         )
         self._identity = Identity(system.identifier, database, config.slot_name)
-        slot = catalog.slot(self._sql, config.slot_name)
+        slot = self._free_slot()
         if stored is not None and not self._rests(stored):
             slots.check_position(stored, slot, system, self._identity)
         if slot is not None:
@@ -84,6 +85,16 @@ class PostgresTask(SourceTask):
             self._start_stream(Position(self._slot_start()))
         else:
             self._open_snapshot(stored)
+
+    def _free_slot(self) -> Slot | None:
+        """The slot, if there is one; a process of an earlier life may just be leaving it."""
+        assert self._sql is not None
+        deadline = time.monotonic() + SLOT_SECONDS
+        while True:
+            slot = catalog.slot(self._sql, self._config.slot_name)
+            if slot is None or slot.pid is None or time.monotonic() > deadline:
+                return slot
+            threading.Event().wait(0.05)
 
     def _rests(self, stored: SourceOffset) -> bool:
         done = stored.snapshot is not None and stored.snapshot.completed
@@ -102,6 +113,7 @@ class PostgresTask(SourceTask):
     def _start_stream(self, position: Position) -> None:
         self._decoder = Decoder(position)
         self._offered = position
+        self._moved_at = time.monotonic()
         self._stream = ReplicationStream(self._config, position.lsn, self._server.sender_timeout_ms)
         self._context.metrics.set("tailrace_source_connected", 1)
 

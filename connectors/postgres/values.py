@@ -8,73 +8,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-import decimal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from connect.data import DECIMAL, NO_DEFAULT, Field, Schema, parameters
-from connectors.postgres import arrays, temporal
-
-Decode: TypeAlias = Callable[[Sequence[bytes]], Sequence[Any]]
-"""Texts of a column, without NULLs, to its values. ValueError for what can't be represented."""
-
-DecimalMode = Literal["precise", "double", "string"]
-BinaryMode = Literal["bytes", "base64", "base64-url-safe", "hex"]
-TimeMode = Literal[
-    "adaptive", "adaptive_time_microseconds", "connect", "microseconds", "nanoseconds"
-]
-IntervalMode = Literal["numeric", "string"]
-
-VARIABLE_SCALE: Final = Schema(
-    "struct",
-    name="io.debezium.data.VariableScaleDecimal",
-    version=1,
-    doc="Variable scaled decimal",
-    fields=(Field("scale", Schema("int32")), Field("value", Schema("bytes"))),
+from connect.data import NO_DEFAULT, Schema, parameters
+from connectors.postgres import arrays, decimals, temporal
+from connectors.postgres.types import (
+    ColumnType,
+    Decode,
+    TypeInfo,
+    UnsupportedType,
+    ValueOptions,
 )
+
 UNBOUNDED: Final = 2**31 - 1
-_EXACT: Final = decimal.Context(prec=decimal.MAX_PREC, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
-
-
-@dataclass(frozen=True, slots=True)
-class ValueOptions:
-    """How values are represented; ``server_money_scale``: fraction digits of the server's money."""
-
-    decimal: DecimalMode = "precise"
-    binary: BinaryMode = "bytes"
-    time: TimeMode = "adaptive"
-    interval: IntervalMode = "numeric"
-    money_scale: int = 2
-    server_money_scale: int = 2
-
-
-class TypeInfo(NamedTuple):
-    """A row of pg_type: ``kind`` is typtype, ``base`` and ``base_typmod`` those of a domain,
-    ``element`` that of an array, ``labels`` those of an enum in their order."""
-
-    oid: int
-    name: str
-    kind: str
-    base: int
-    base_typmod: int
-    element: int
-    labels: tuple[str, ...]
-
-
-class ColumnType(NamedTuple):
-    """A column's schema (required), its reader, and the value that stands for a missing one."""
-
-    schema: Schema
-    decode: Decode
-    zero: Any
-
-
-class UnsupportedType(ValueError):
-    """A type that can't be captured; the text names it."""
 
 
 def column_type(
@@ -122,117 +72,8 @@ def _integers(column: Sequence[bytes]) -> list[int]:
     return list(map(int, column))
 
 
-def _floats(column: Sequence[bytes]) -> list[float]:
-    return list(map(float, column))
-
-
 def _booleans(column: Sequence[bytes]) -> list[bool]:
     return [text == b"t" for text in column]
-
-
-# -- numbers -----------------------------------------------------------------------------------
-
-
-def _finite(column: Sequence[bytes]) -> list[Decimal]:
-    values = list(map(Decimal, map(bytes.decode, column)))
-    if not all(map(Decimal.is_finite, values)):
-        raise ValueError("the value is NaN or Infinity, which the precise mode can't represent")
-    return values
-
-
-def _rescaled(column: Sequence[bytes], scale: int) -> list[Decimal]:
-    """Decimals of exactly this scale: Postgres writes them so, but for negative scales."""
-    values = _finite(column)
-    unit = Decimal(1).scaleb(-scale)
-    return [v.quantize(unit, decimal.ROUND_HALF_UP, _EXACT) for v in values]
-
-
-def _variable(column: Sequence[bytes]) -> list[tuple[int, bytes]]:
-    """(scale, unscaled value) with trailing zeros stripped and the scale not below 0."""
-    found = []
-    for value in _finite(column):
-        sign, digits, exponent = value.normalize(_EXACT).as_tuple()
-        unscaled = _long(digits)
-        if int(exponent) > 0:
-            unscaled, exponent = unscaled * 10 ** int(exponent), 0
-        found.append((-int(exponent), _twos_complement(-unscaled if sign else unscaled)))
-    return found
-
-
-def _long(digits: tuple[int, ...]) -> int:
-    """int() of many digits: Python refuses texts of more than 4300."""
-    if len(digits) < 4000:
-        return int("".join(map(str, digits)))
-    half = len(digits) // 2
-    high: int = _long(digits[:-half]) * 10**half
-    return high + _long(digits[-half:])
-
-
-def _twos_complement(number: int) -> bytes:
-    size = (number + (number < 0)).bit_length() // 8 + 1
-    return number.to_bytes(size, "big", signed=True)
-
-
-_SPECIAL: Final = {
-    b"NaN": "NAN",
-    b"Infinity": "POSITIVE_INFINITY",
-    b"-Infinity": "NEGATIVE_INFINITY",
-}
-
-
-def _plain_decimals(column: Sequence[bytes]) -> list[str]:
-    return [_SPECIAL.get(text) or text.decode() for text in column]
-
-
-def _numeric(typmod: int, options: ValueOptions) -> ColumnType:
-    if options.decimal == "double":
-        return ColumnType(Schema("double"), _floats, 0.0)
-    if options.decimal == "string":
-        return ColumnType(Schema("string"), _plain_decimals, "0")
-    if typmod < 0:
-        return ColumnType(VARIABLE_SCALE, _variable, (0, b"\0"))
-    precision = ((typmod - 4) >> 16) & 0xFFFF
-    scale = (((typmod - 4) & 0x7FF) ^ 0x400) - 0x400
-    decode: Decode = _finite if scale >= 0 else partial(_rescaled, scale=scale)
-    return ColumnType(_decimal_schema(scale, precision), decode, Decimal(0).scaleb(-scale))
-
-
-def _decimal_schema(scale: int, precision: int | None = None) -> Schema:
-    values = {"scale": str(scale)}
-    if precision is not None:
-        values["connect.decimal.precision"] = str(precision)
-    return Schema("bytes", name=DECIMAL, version=1, parameters=parameters(values))
-
-
-def _amounts(column: Sequence[bytes], scale: int) -> list[Decimal]:
-    """``money`` in whatever locale: its digits, over the fraction digits of that locale."""
-    amounts = []
-    for text in column:
-        digits = bytes(filter(_DIGITS.__contains__, text))
-        if not digits:
-            raise ValueError("the text is not an amount of money")
-        amount = Decimal(digits.decode()).scaleb(-scale, _EXACT)
-        amounts.append(-amount if b"-" in text or b"(" in text else amount)
-    return amounts
-
-
-_DIGITS: Final = frozenset(b"0123456789")
-
-
-def _money(_typmod: int, options: ValueOptions) -> ColumnType:
-    read = partial(_amounts, scale=options.server_money_scale)
-    if options.decimal == "double":
-        return ColumnType(Schema("double"), lambda column: [float(a) for a in read(column)], 0.0)
-    unit = Decimal(1).scaleb(-options.money_scale)
-
-    def rounded(column: Sequence[bytes]) -> list[Decimal]:
-        return [a.quantize(unit, decimal.ROUND_HALF_UP, _EXACT) for a in read(column)]
-
-    if options.decimal == "string":
-        return ColumnType(
-            Schema("string"), lambda column: [format(a, "f") for a in rounded(column)], "0"
-        )
-    return ColumnType(_decimal_schema(options.money_scale), rounded, 0 * unit)
 
 
 # -- bytes and bits ----------------------------------------------------------------------------
@@ -441,10 +282,10 @@ _BUILT_IN: Final[dict[int, _Maker]] = {
     114: _always(_JSON),
     142: _always(_text("io.debezium.data.Xml")),
     650: _always(_text()),  # cidr
-    700: _always(ColumnType(Schema("float"), _floats, 0.0)),
-    701: _always(ColumnType(Schema("double"), _floats, 0.0)),
+    700: _always(ColumnType(Schema("float"), decimals.floats, 0.0)),
+    701: _always(ColumnType(Schema("double"), decimals.floats, 0.0)),
     774: _always(_text()),  # macaddr8
-    790: _money,
+    790: decimals.money,
     829: _always(_text()),  # macaddr
     869: _always(_text()),  # inet
     1042: _always(_text()),  # bpchar
@@ -457,7 +298,7 @@ _BUILT_IN: Final[dict[int, _Maker]] = {
     1266: _zoned_time,
     1560: _bit,
     1562: _bit,
-    1700: _numeric,
+    1700: decimals.numeric,
     2950: _always(_UUID),
     3614: _always(_text("io.debezium.data.Tsvector")),
     3802: _always(_JSON),

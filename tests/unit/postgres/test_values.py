@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 
 from connect.data import NO_DEFAULT
 from connectors.postgres import arrays, defaults, temporal
-from connectors.postgres.values import (
-    TimeMode,
-    TypeInfo,
-    UnsupportedType,
-    ValueOptions,
-    column_type,
-)
+from connectors.postgres.types import TimeMode, TypeInfo, UnsupportedType, ValueOptions
+from connectors.postgres.values import column_type
 
 OPTIONS = ValueOptions()
 
