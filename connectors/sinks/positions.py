@@ -105,4 +105,8 @@ class Positions:
         return sql.replace("?", self._target.mark)
 
     def _fenced(self) -> FencedError:
-        return FencedError(f'A newer run of connector "{self._connector}" writes to this target.')
+        return FencedError(
+            f'A newer run of connector "{self._connector}" writes to this target.',
+            hint="If there is none, the target's positions are those of another log: delete this "
+            "connector's rows of tailrace_positions.",
+        )
