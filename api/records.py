@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -18,6 +18,7 @@ from log_core.records import Decoded, decode
 
 FETCH_BYTES = 1 << 20
 FETCHES = 64
+LOOK_SECONDS = 1.0
 
 
 class Page(NamedTuple):
@@ -52,16 +53,25 @@ def start_offsets(log: Log, topic: str, partitions: Sequence[int], origin: str) 
     return result
 
 
-def read_page(log: Log, topic: str, positions: Mapping[int, int], limit: int, wait: float) -> Page:
-    """At most ``limit`` records from ``positions`` on, waiting up to ``wait`` seconds for one."""
+def read_page(
+    log: Log,
+    topic: str,
+    positions: Mapping[int, int],
+    limit: int,
+    wait: float,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Page:
+    """At most ``limit`` records from ``positions`` on, waiting up to ``wait`` seconds for one, or
+    until the server is ``stopping``."""
     deadline = time.monotonic() + wait
     page = _read_now(log, topic, positions, limit)
     while not page.lines:
         left = deadline - time.monotonic()
-        sought = {(topic, partition): offset for partition, offset in page.next.items()}
-        if left <= 0 or not log.wait(sought, left):
+        if left <= 0 or stopping():
             break
-        page = _read_now(log, topic, page.next, limit)
+        sought = {(topic, partition): offset for partition, offset in page.next.items()}
+        if log.wait(sought, min(left, LOOK_SECONDS)):
+            page = _read_now(log, topic, page.next, limit)
     return page
 
 

@@ -106,7 +106,13 @@ def _serve(
     try:
         _apply(herder, connectors)
         app = create_app(
-            Services(herder, log, worker.metrics.exposition, lambda: _health(log)),
+            Services(
+                herder,
+                log,
+                worker.metrics.exposition,
+                health=lambda: _health(log),
+                stopping=lambda: server.should_exit,
+            ),
             authentication=authentication,
             observe=worker.metrics.http,
             version=version("tailrace"),
@@ -119,12 +125,13 @@ def _serve(
             lifespan="off",
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
+        server = uvicorn.Server(config)
         print(
             f"tailrace {version('tailrace')} serves http://{address}, data in "
             f"{settings.data_dir}, connectors: {len(herder.connectors())}",
             flush=True,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         stopping.set()
         worker.close()

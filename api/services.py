@@ -37,6 +37,7 @@ class Services:
     log: Log
     exposition: Callable[[], bytes]
     health: Callable[[], Health] = lambda: READY
+    stopping: Callable[[], bool] = lambda: False
     waiters: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(40))
 
 

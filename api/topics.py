@@ -59,7 +59,7 @@ async def get_records(
         else:
             chosen = partitions if partition is None else [_partition(partition, partitions)]
             begin = _begin(log, topic, chosen, origin)
-        return read_page(log, topic, begin, limit, wait)
+        return read_page(log, topic, begin, limit, wait, services.stopping)
 
     try:
         page = await to_thread.run_sync(read, abandon_on_cancel=True, limiter=services.waiters)

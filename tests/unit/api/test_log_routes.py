@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from api.app import create_app
+from api.records import read_page
 from api.services import Services
 from connect.runtime.herder import Herder
 from log_core import Append, Log
@@ -147,6 +148,12 @@ def test_waiting_for_a_record(call: Caller, log: Log) -> None:
         reader.join(timeout=0.05)
     reader.join()
     assert len(replies[0].json["records"]) >= 1
+
+
+def test_nobody_waits_for_a_server_that_stops(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "wait", lambda *_: pytest.fail("it waits"))
+    page = read_page(log, "t", {0: 0}, 10, 30.0, stopping=lambda: True)
+    assert (page.lines, page.next) == ([], {0: 0})
 
 
 def test_many_who_wait_do_not_stop_the_others(call: Caller, log: Log) -> None:
