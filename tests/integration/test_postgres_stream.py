@@ -1,5 +1,6 @@
 """The stream of the Postgres source, on real servers: operations, order, restarts."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 
@@ -411,3 +412,18 @@ def test_names_of_all_kinds(database: PostgresDatabase) -> None:
     assert read.topic == created.topic == "srv.we_ird.Sch.T__b.le-_"
     assert read.row == {"I d": 1, "select%": "a"}
     assert created.row == {"I d": 2, "select%": "b"}
+
+
+def test_the_server_hears_of_a_loop_that_is_busy(database: PostgresDatabase) -> None:
+    """Encoding or a slow log may block the loop longer than the server waits for an answer."""
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    database.execute(f"ALTER DATABASE \"{database.name}\" SET wal_sender_timeout = '1s'")
+    with source(settings(database)) as stream:
+        started(stream)
+        database.execute(
+            "INSERT INTO t SELECT i, repeat('x', 2000) FROM generate_series(1, 9000) i"
+        )
+        first = stream.until(bool)
+        threading.Event().wait(2.5)  # busy, with more to read than the socket holds
+        rest = stream.until(lambda found: len(first) + len(found) >= 9000)
+    assert [e.row["id"] for e in first + rest] == list(range(1, 9001))
