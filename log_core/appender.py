@@ -7,10 +7,12 @@ meanwhile waits for the next. An append that may not be is refused alone.
 from __future__ import annotations
 
 import threading
+import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from log_core import records
 from log_core.errors import Fenced, InvalidBatch, LogError, LogFull
@@ -40,6 +42,24 @@ class Totals:
     bytes: int = 0
 
 
+SYNC_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+@dataclass(slots=True)
+class Syncs:
+    """How long the commits' syncs of segment files took since the log was opened: seconds in all,
+    and how many ended within each of ``bounds``, one more entry for those above."""
+
+    seconds: float = 0.0
+    bounds: tuple[float, ...] = SYNC_BOUNDS
+    counts: list[int] = field(default_factory=lambda: [0] * (len(SYNC_BOUNDS) + 1))
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self.seconds += seconds
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+
+
 @dataclass(slots=True)
 class _Request:
     appends: Sequence[Append]
@@ -61,6 +81,7 @@ class Appender:
         self._leading = False
         self._waiting: deque[_Request] = deque()
         self.totals: dict[str, Totals] = {}
+        self.syncs = Syncs()
 
     def append(
         self, appends: Sequence[Append], writer: tuple[str, int] | None, group: Group | None
@@ -170,9 +191,11 @@ class Appender:
             for draft in drafts:
                 draft.undo(handles)
             raise LogFull(f"the disk is full: {error}") from error
+        started = time.perf_counter()
         try:
             for draft in drafts:
                 draft.sync(handles)
+            self.syncs.add(time.perf_counter() - started)
         except OSError as error:  # what a failed sync left on disk is unknown: never try again
             raise self._store.fail(error) from error
 

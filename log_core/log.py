@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from log_core.appender import Append, Appender, Group, Totals
+from log_core.appender import Append, Appender, Group, Syncs, Totals
 from log_core.cleaner import Cleaner
 from log_core.errors import TopicExists
 from log_core.files import Files, OsFiles
@@ -159,6 +159,10 @@ class Log:
     def appended(self) -> Mapping[str, Totals]:
         """What was appended to each topic since the log was opened."""
         return dict(self._appender.totals)
+
+    def syncs(self) -> Syncs:
+        """How long syncs took since the log was opened; it goes on counting."""
+        return self._appender.syncs
 
     # Reading
 

@@ -88,6 +88,8 @@ METRICS: Final[Mapping[str, Described]] = {
         ),
         ("snapshot_progress_ratio", _GAUGE, _TASK, "0 to 1 over all tables."),
         ("snapshot_elapsed_seconds", _GAUGE, _TASK, "Duration of the present or last snapshot."),
+        ("log_appended_records_total", _COUNTER, "topic", "Records appended since the start."),
+        ("log_appended_bytes_total", _COUNTER, "topic", "Bytes appended since the start."),
         ("log_end_offset", _GAUGE, "topic partition", "The committed end."),
         ("log_start_offset", _GAUGE, "topic partition", "The oldest offset kept."),
         ("log_size_bytes", _GAUGE, "topic", "Size on disk."),

@@ -209,6 +209,14 @@ class WorkerMetrics(Collector):
                     yield _gauge("tailrace_sink_lag_records", lag, connector=connector, **where)
                 else:
                     yield _gauge("tailrace_consumer_group_lag_records", lag, group=group, **where)
+        for name, totals in self._log.appended().items():
+            yield _counter("tailrace_log_appended_records_total", totals.records, topic=name)
+            yield _counter("tailrace_log_appended_bytes_total", totals.bytes, topic=name)
+        syncs = self._log.syncs()
+        yield (
+            Sample("histogram", "tailrace_log_fsync_duration_seconds", ()),
+            Distribution(syncs.seconds, syncs.bounds, tuple(syncs.counts)),
+        )
         free = shutil.disk_usage(self._log.path).free
         yield _gauge("tailrace_log_disk_free_bytes", free)
 
@@ -221,6 +229,10 @@ def _described(name: str) -> tuple[str, str, list[str]]:
 
 def _gauge(name: str, value: float, **labels: str) -> tuple[Sample, Value]:
     return Sample("gauge", name, tuple(labels.items())), float(value)
+
+
+def _counter(name: str, value: float, **labels: str) -> tuple[Sample, Value]:
+    return Sample("counter", name, tuple(labels.items())), float(value)
 
 
 def _sample(line: Sequence[Any]) -> tuple[Sample, Value]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import random
 import signal
@@ -31,6 +32,11 @@ FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 60.0
 PROC: Final = Path("/proc")  # Linux says there, before it can be waited for, that a process dies
 # -P: a directory named connect/ where the worker was started is not ours.
+# glibc would give the megabytes of each batch back and ask for them again: twice the time to encode.
+KEEP_MEMORY: Final = {
+    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+}
 COMMAND: Final = (sys.executable, "-P", "-m", "connect.runtime.task_main")
 
 
@@ -75,6 +81,7 @@ class TaskRun:
                     [*command, str(control.fileno()), str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     pass_fds=(control.fileno(), theirs.fileno()),
+                    env={**KEEP_MEMORY, **os.environ},
                 )
             except OSError:
                 self._control.close()

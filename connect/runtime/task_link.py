@@ -13,6 +13,7 @@ from typing import Any, Final
 from connect.runtime.logs_setup import set_levels
 from connect.runtime.task_metrics import TaskMetrics
 
+FIRST_REPORT_SECONDS: Final = 0.1
 REPORT_SECONDS: Final = 1.0
 
 
@@ -83,8 +84,10 @@ class TaskLink:
             os._exit(1)
 
     def _report(self) -> None:
-        while not self._done.wait(REPORT_SECONDS):
+        pause = FIRST_REPORT_SECONDS  # the worker should soon hear that data moves
+        while not self._done.wait(pause):
             self._say_figures()
+            pause = min(2 * pause, REPORT_SECONDS)
 
     def _say_figures(self) -> None:
         lines = self.metrics.report()

@@ -85,7 +85,7 @@ def _run_source(
 ) -> None:
     counts = {name: spec.partitions for name, spec in log.topics().items()}
     pipeline = build_source(values, setup["defaults"], counts)
-    writer = log.writer(f"{setup['connector']}-{setup['task']}")
+    writer = log.writer(f"{setup['connector']}-{setup['task']} (source)")
     task = connector.task(config, _context(setup, link, writer.epoch))
     offsets = SourceOffsets(log, setup["connector"], connector.partition(config))
     run_source(task, pipeline, offsets, log, writer, link)
