@@ -16,6 +16,7 @@ from tests.fault.fleet import Load, duckdb_rows, log_entries, sql_rows
 from tests.fault.history import Finding, check_log, check_sink
 from tests.fault.pipeline import Pipeline
 from tests.fault.seam import check_seam, check_versions, widen
+from tests.fault.watching import snapshot_complete, snapshot_state
 from tests.kit.server import until
 
 SEEDS = range(int(os.environ.get("TAILRACE_SNAPSHOT_SEEDS", "3")))
@@ -36,7 +37,7 @@ def test_snapshot_under_full_load_is_the_history_cut_in_two(
         before = load.transactions
         pipeline.create_source(snapshot_fetch_size="400")
         pipeline.create_sinks()
-        stream_begins(pipeline)
+        snapshot_complete(pipeline.server)
         during = load.transactions - before
         pipeline.moving(pipeline.end_total())
         load.end()
@@ -67,10 +68,10 @@ def test_kills_during_the_snapshot_leave_no_stale_row(postgres15: Any, tmp_path:
             else:
                 deaths = pipeline.server.deaths("source-0")
                 until(lambda n=deaths: pipeline.server.deaths("source-0") > n, 90, "a task died")
-        assert snapshot_state(pipeline) == "running"
+        assert snapshot_state(pipeline.server) == "running"
         pipeline.server.kill9()
         pipeline.server.start()
-        stream_begins(pipeline)
+        snapshot_complete(pipeline.server)
         load.end()
         pipeline.settle()
         truth, tables = source_says(pipeline)
@@ -106,23 +107,10 @@ def changing(
         pipeline.close()
 
 
-def stream_begins(pipeline: Pipeline) -> None:
-    """Wait until the stored offset says that the snapshot is complete."""
-    until(lambda: snapshot_state(pipeline) == "complete", 120, "the snapshot is complete")
-
-
 def in_mid_snapshot(pipeline: Pipeline) -> None:
     """Wait for a task process while some rows are in the log and not all."""
     until(lambda: bool(pipeline.server.tasks()), 60, "a task runs")
-    until(lambda: snapshot_state(pipeline) == "running", 60, "rows are in the log")
-
-
-def snapshot_state(pipeline: Pipeline) -> str:
-    """As far as the stored offset knows."""
-    answer = pipeline.server.request("GET", "/connectors/source/offsets")
-    if not answer["offsets"]:
-        return "not begun"
-    return "complete" if answer["offsets"][0]["offset"]["snapshot_completed"] else "running"
+    until(lambda: snapshot_state(pipeline.server) == "running", 60, "rows are in the log")
 
 
 def source_says(pipeline: Pipeline) -> tuple[dict[str, list[ledger.Change]], dict[str, Any]]:
