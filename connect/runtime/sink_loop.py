@@ -20,11 +20,20 @@ FETCH_SECONDS: Final = 0.5
 @dataclass(frozen=True, slots=True)
 class FlushPolicy:
     """How much a sink may have accepted before it is flushed under steady load. When the log has
-    no more records to give, it is flushed at once."""
+    no more records to give, it is flushed at once.
+
+    ``seconds`` is the longest wait. A target whose flushes are quick is flushed sooner, yet never
+    so often that flushing takes more than ``share`` of the time.
+    """
 
     seconds: float = 1.0
+    share: float = 0.2
     rows: int = 50_000
     payload_bytes: int = 32 << 20
+
+    def patience(self, flush_seconds: float) -> float:
+        """Seconds to go on before the next flush, given how long the last one took."""
+        return min(self.seconds, max(0.05, flush_seconds / self.share))
 
 
 def run_sink(
@@ -39,7 +48,7 @@ def run_sink(
 
     Raises what the task or the log raises; what was put and not flushed then comes again.
     """
-    accepted = Accepted(policy)
+    accepted = Accepted(policy, policy.seconds)
     try:
         reader.seek(task.open(partitions))
         run.opened()
@@ -50,8 +59,8 @@ def run_sink(
             for records in fetched:
                 accepted.add(records, *_put(task, pipeline, records, run))
             if accepted and (not fetched or accepted.enough()):
-                _flush(task, reader, accepted, run)
-                accepted = Accepted(policy)
+                took = _flush(task, reader, accepted, run)
+                accepted = Accepted(policy, policy.patience(took))
         if accepted:
             _flush(task, reader, accepted, run)
     finally:
@@ -62,12 +71,13 @@ def run_sink(
 class Accepted:
     """What was put since the last flush; false when nothing was fetched."""
 
-    def __init__(self, policy: FlushPolicy) -> None:
+    def __init__(self, policy: FlushPolicy, patience: float) -> None:
         self.positions: dict[TopicPartition, int] = {}
         self.dead_letters: list[Records] = []
         self.written = 0
         self.newest = 0
         self._policy = policy
+        self._patience = patience
         self._rows = 0
         self._bytes = 0
         self._since = 0.0
@@ -92,7 +102,7 @@ class Accepted:
         return (
             self._rows >= self._policy.rows
             or self._bytes >= self._policy.payload_bytes
-            or time.monotonic() - self._since >= self._policy.seconds
+            or time.monotonic() - self._since >= self._patience
         )
 
 
@@ -119,7 +129,8 @@ def _put(
     return written, pipeline.dead_letters(records, rejected)
 
 
-def _flush(task: SinkTask, reader: Reader, accepted: Accepted, run: Run) -> None:
+def _flush(task: SinkTask, reader: Reader, accepted: Accepted, run: Run) -> float:
+    """Make durable what was accepted; returns the seconds that the target took."""
     positions: Mapping[TopicPartition, int] = accepted.positions
     if accepted.dead_letters:
         # Before the target may move past them: a crash in between repeats dead letters, and
@@ -133,3 +144,4 @@ def _flush(task: SinkTask, reader: Reader, accepted: Accepted, run: Run) -> None
     reader.commit(positions)
     reach("after_sink_commit")
     count_flush(run.metrics, accepted.written, accepted.newest, seconds)
+    return seconds

@@ -17,7 +17,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from connect.errors import CdcError
@@ -42,6 +42,7 @@ REACHED: Final[Mapping[TargetState, State]] = {
     "PAUSED": "PAUSED",
     "STOPPED": "STOPPED",
 }
+SETTLE_SECONDS: Final = 2.0  # without a new topic before a running sink is given those there are
 TICK: Final = 1.0  # seconds between looks at the topics there are
 
 
@@ -63,12 +64,29 @@ class Slot:
     retry_at: float = 0.0  # on the monotonic clock
     resting: bool = False  # FAILED or fenced: waits for a person
     restart: bool = False  # a person asked for it
+    coming: TaskSpec | None = None  # other partitions, while it is not sure that they are all
+    settled_at: float = 0.0
 
-    def want(self, spec: TaskSpec) -> None:
-        """A new spec starts with a clean sheet."""
-        if spec != self.wanted:
-            self.wanted = spec
+    def want(self, spec: TaskSpec, now: float) -> None:
+        """A new spec starts with a clean sheet. If it only reads other partitions it waits until
+        no more come: a snapshot makes topic after topic, and each would restart the sink."""
+        if spec == self.wanted:
+            self.coming = None
+        elif self._reads_on(spec) and not self._settled(spec, now):
+            return
+        else:
+            self.wanted, self.coming = spec, None
             self.backoff, self.retry_at, self.resting = Backoff(), 0.0, False
+
+    def _reads_on(self, spec: TaskSpec) -> bool:
+        if self.run is None or self.run.spec != self.wanted:
+            return False
+        return replace(spec, partitions=self.wanted.partitions) == self.wanted
+
+    def _settled(self, spec: TaskSpec, now: float) -> bool:
+        if spec != self.coming:
+            self.coming, self.settled_at = spec, now + SETTLE_SECONDS
+        return self.settled_at <= now
 
     def may_start(self, now: float) -> bool:
         """Whether nothing holds the next run back."""
@@ -219,6 +237,7 @@ class Worker:
                 self.metrics.restarted(task, "manual")
 
     def _plan(self) -> None:
+        now = time.monotonic()
         assignment: Assignment = {}
         if not self._closing:
             topics = {name: topic.partitions for name, topic in self._log.topics().items()}
@@ -230,7 +249,7 @@ class Worker:
             )
             assignment = plan(self._planned, topics)
         for task, spec in assignment.items():
-            self._slots.setdefault(task, Slot()).want(spec)
+            self._slots.setdefault(task, Slot()).want(spec, now)
         for task, slot in self._slots.items():
             if task not in assignment:
                 slot.wanted = None

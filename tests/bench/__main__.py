@@ -11,7 +11,7 @@ from tests.bench import sections
 from tests.bench.peers import Debezium
 from tests.kit.postgres import local_postgres
 
-SECTIONS = ("backlog", "latency", "snapshot", "sinks")
+SECTIONS = ("processes", "backlog", "latency", "snapshot", "sinks")
 
 
 def main() -> int:
@@ -27,6 +27,10 @@ def main() -> int:
         if name not in SECTIONS:
             parser.error(f"no section {name!r}: choose from {', '.join(SECTIONS)}")
     chosen = arguments.sections or SECTIONS
+    if "processes" in chosen:
+        sections.tasks()
+        if arguments.sections == ["processes"]:
+            return 0
     arguments.cache.mkdir(parents=True, exist_ok=True)
     debezium: Debezium | None = Debezium(arguments.cache.resolve())
     assert debezium is not None

@@ -17,6 +17,7 @@ import psutil
 from api.demo.postgres import find_binaries
 from tests.bench import workload
 from tests.bench.peers import Debezium, Figure, connect, copy_in, copy_out, latencies, recvlogical
+from tests.bench.processes import compare
 from tests.bench.workload import PUBLICATION, TABLE
 from tests.kit.databases import PostgresDatabase
 from tests.kit.postgres import Postgres
@@ -241,6 +242,14 @@ class Bench:
         found = find_binaries(18) or find_binaries(15)
         assert found is not None
         return found.directory / name
+
+
+def tasks() -> None:
+    """Two tasks' work in threads and in processes, beside one."""
+    heading("Two encoders at once: throughput against one alone")
+    one, threads, processes = compare()
+    print(f"{'in threads':18}{2 * one / threads:12.2f} x")
+    print(f"{'in processes':18}{2 * one / processes:12.2f} x", flush=True)
 
 
 def topic_end(server: Server, topic: str = f"bench.public.{TABLE}") -> int:
