@@ -20,7 +20,7 @@ from connect.logs.embedded import EmbeddedLog
 from connect.runtime import tables
 from connect.runtime.herder_errors import BadRequest, Conflict, Forbidden, HerderError, NotFound
 from connect.runtime.levels import LEVELS, ROOT
-from connect.runtime.offset_desk import NEEDED, OffsetDesk
+from connect.runtime.offset_desk import NEEDED, STOP_FIRST, OffsetDesk
 from connect.runtime.planner import TaskId
 from connect.runtime.plugin_desk import PluginDesk
 from connect.runtime.sealing import Values, masked, sealed
@@ -38,11 +38,6 @@ __all__ = ["BadRequest", "Conflict", "Forbidden", "Herder", "HerderError", "NotF
 LONGEST_NAME: Final = 200
 TRIES: Final = 5
 PATIENCE: Final = 3.0  # seconds to wait, beyond their grace, for tasks that are stopping
-STOP_FIRST: Final = (
-    "Connectors must be in the STOPPED state before their offsets can be modified. This can be "
-    "done for the specified connector by issuing a 'PUT' request to the '/connectors/{}/stop' "
-    "endpoint"
-)
 _STATES: Final[Mapping[str, TargetState]] = {
     "RUNNING": "STARTED",
     "PAUSED": "PAUSED",

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 Entry = Mapping[str, Any]
 """``{"partition": {...}, "offset": {...} | None}``"""
 
+STOP_FIRST: Final = (
+    "Connectors must be in the STOPPED state before their offsets can be modified. This can be "
+    "done for the specified connector by issuing a 'PUT' request to the '/connectors/{}/stop' "
+    "endpoint"
+)
 NEEDED: Final = "Partitions / offsets need to be provided for an alter offsets request"
 
 

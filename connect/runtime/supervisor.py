@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 60.0
 PROC: Final = Path("/proc")  # Linux says there, before it can be waited for, that a process dies
-# -P: a directory named connect/ where the worker was started is not ours.
-# glibc would give the megabytes of each batch back and ask for them again: twice the time to encode.
+# glibc would give each batch's megabytes back and ask for them again: twice the time to encode.
 KEEP_MEMORY: Final = {
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
 }
+# -P: a directory named connect/ where the worker was started is not ours.
 COMMAND: Final = (sys.executable, "-P", "-m", "connect.runtime.task_main")
 
 
