@@ -18,6 +18,7 @@ from tests.fault.fleet import PREFIX, Load, duckdb_rows, log_history, sql_rows
 from tests.fault.history import Finding, check_log, check_sink
 from tests.kit.server import Server, free_port, until
 
+TASKS = 3  # the source and two sinks
 TOPICS = [f"{PREFIX}.public.{table}" for table in ledger.TABLES if table != "note"]
 
 SINK = {
@@ -169,6 +170,7 @@ class Pipeline:
             self.postgres.restart()
             end = self.end_total()
         self.moving(end)
+        until(lambda: len(self.server.tasks()) >= TASKS, 60, "every task has a process again")
         self.report.recoveries.append(time.monotonic() - started)
         self.report.kills[kind] += 1
         self.report.in_flight += load.transactions > before
