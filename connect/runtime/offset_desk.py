@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from connect.context import Context
 from connect.errors import CdcError, ConfigError
-from connect.log import Records, TopicPartition
+from connect.log import Records, TopicPartition, Writer
 from connect.logs.embedded import EmbeddedLog
 from connect.runtime import planner, tables
 from connect.runtime.herder_errors import BadRequest, HerderError
+from connect.runtime.offset_table import writer_name
 from connect.runtime.tables import OFFSETS, CompactedTable
 from connect.runtime.validation import Verdict
 
@@ -148,8 +149,8 @@ class OffsetDesk:
         if forgotten:
             self._log.forget_group(group, forgotten)
 
-    def _writer(self, name: str) -> Any:
-        return self._embedded.writer(f"{name}-0")
+    def _writer(self, name: str) -> Writer:
+        return self._embedded.writer(writer_name(name))
 
     def _key(self, name: str, partition: Mapping[str, Any]) -> str:
         """The key of a source partition: that of the stored offset where there is one."""

@@ -10,6 +10,12 @@ from connect.runtime.tables import OFFSETS, CompactedTable, offset_key, source_o
 from connect.source import Offset
 
 
+def writer_name(connector: str, task: int = 0) -> str:
+    """The log's name for the writer of a source task; no sink's reader has such a one. Whoever
+    opens a writer of this name fences the task."""
+    return f"{connector}-{task} (source)"
+
+
 class SourceOffsets:
     """The offset of one source partition of one connector."""
 

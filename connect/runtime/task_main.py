@@ -26,7 +26,7 @@ from connect.runtime import plugins
 from connect.runtime.building import build_sink, build_source
 from connect.runtime.endings import ending
 from connect.runtime.logs_setup import set_up
-from connect.runtime.offset_table import SourceOffsets
+from connect.runtime.offset_table import SourceOffsets, writer_name
 from connect.runtime.providers import mask, resolve
 from connect.runtime.sink_loop import run_sink
 from connect.runtime.source_loop import run_source
@@ -85,7 +85,7 @@ def _run_source(
 ) -> None:
     counts = {name: spec.partitions for name, spec in log.topics().items()}
     pipeline = build_source(values, setup["defaults"], counts)
-    writer = log.writer(f"{setup['connector']}-{setup['task']} (source)")
+    writer = log.writer(writer_name(setup["connector"], setup["task"]))
     task = connector.task(config, _context(setup, link, writer.epoch))
     offsets = SourceOffsets(log, setup["connector"], connector.partition(config))
     run_source(task, pipeline, offsets, log, writer, link)

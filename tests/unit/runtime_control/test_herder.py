@@ -16,6 +16,7 @@ from connect.log import Records, TopicPartition
 from connect.logs.embedded import EmbeddedLog
 from connect.runtime import tables, validation
 from connect.runtime.herder import BadRequest, Conflict, Herder, HerderError, NotFound
+from connect.runtime.offset_table import writer_name
 from connect.runtime.providers import MASK
 from connect.runtime.settings import WorkerSettings
 from connect.runtime.worker import Worker
@@ -412,7 +413,7 @@ def test_source_offsets(herder: Herder) -> None:
 
 def test_a_change_of_offsets_fences_the_task(parts: Parts) -> None:
     parts.herder.create("a", source("a"), "STOPPED")
-    writer = EmbeddedLog(parts.log).writer("a-0")
+    writer = EmbeddedLog(parts.log).writer(writer_name("a"))
     parts.herder.alter_offsets("a", SOURCE)
     stale = Records(TopicPartition("connect-offsets", 0), [b'["a",{"server":"a"}]'], [b"{}"], [0])
     with pytest.raises(Exception, match="is fenced"):
