@@ -8,6 +8,7 @@ LogError
 ├── OffsetOutOfRange       the offset was deleted or is not there yet
 ├── Fenced                 a newer writer of that name exists
 ├── CorruptLog             the files contradict what was committed
+├── LogUnreadable          the operating system refused to read
 ├── LogLocked              another process owns the directory
 ├── LogFull                the disk is full: nothing was appended, a later try may pass
 ├── LogFailed              a write or sync failed: only opening the log anew leads on

@@ -73,7 +73,7 @@ def tailrace() -> None:
 
 
 def main() -> None:
-    """Entry point; exits as design says: 0 done, 1 ours, 2 input, 3 unreachable, 4 "no", 130."""
+    """Entry point. Exit codes: 0 done, 1 ours, 2 input, 3 unreachable, 4 "no", 130."""
     sys.exit(run(sys.argv[1:]))
 
 

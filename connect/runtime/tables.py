@@ -1,13 +1,13 @@
 """Compacted topics read as dicts: what people want (configs), what is (statuses), offsets.
 
-Keys and values are those of Kafka Connect's internal topics (facts: KIP-26, KIP-980, KIP-875), so
+Keys and values are those of Kafka Connect's internal topics (KIP-26, KIP-980, KIP-875), so
 its tools read ours and a move to Apache Kafka keeps them:
 
     connect-configs   connector-NAME            {"properties": {...}}
                       target-state-NAME         {"state": "STARTED", "state.v2": "STOPPED"}
                       restart-connector-NAME    {"include-tasks": true, "only-failed": false}
                       logger-cluster-LOGGER     {"level": "DEBUG"}
-                      forget-connector-NAME     {"properties": {...}}        (ours: see Worker)
+                      forget-connector-NAME     {"properties": {...}}        (ours: see forgetting)
     connect-status    status-connector-NAME     {"state", "trace", "worker_id", "generation"}
                       status-task-NAME-0        the same
                       status-topic-TOPIC:connector-NAME
