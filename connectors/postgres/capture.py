@@ -175,6 +175,13 @@ class Capture:
         tables = catalog.tables(self._sql, [relation.oid], self._config.publication_name)
         types = catalog.types(self._sql, {column.oid for column in relation.columns})
         found = tables[0] if tables else None
+        if found is None and relation.identity == "f":
+            raise FatalError(
+                f"Table {relation.schema}.{relation.name} was dropped before its changes were "
+                "read; with REPLICA IDENTITY FULL the stream does not say what its key was.",
+                code="postgres.table.gone",
+                hint="Name it in table.exclude.list: its last changes are not captured then.",
+            )
         try:
             table = from_relation(relation, found, types, self._filters, self._options, nullable)
         except UnsupportedType as error:

@@ -427,3 +427,31 @@ def test_the_server_hears_of_a_loop_that_is_busy(database: PostgresDatabase) -> 
         threading.Event().wait(2.5)  # busy, with more to read than the socket holds
         rest = stream.until(lambda found: len(first) + len(found) >= 9000)
     assert [e.row["id"] for e in first + rest] == list(range(1, 9001))
+
+
+def test_table_dropped_before_its_changes_were_read(database: PostgresDatabase) -> None:
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY)",
+        "CREATE TABLE keyed (id int PRIMARY KEY, v text)",
+        "CREATE TABLE full_row (id int PRIMARY KEY)",
+        "ALTER TABLE full_row REPLICA IDENTITY FULL",
+    )
+    with source(settings(database)) as stream:
+        started(stream)
+        stream.close()
+        database.execute("INSERT INTO keyed VALUES (1, 'a')", "DELETE FROM keyed")
+        database.execute("DROP TABLE keyed")
+        stream.open()
+        insert, delete, _ = stream.take(3)
+        assert (insert.row, delete.key) == ({"id": 1, "v": "a"}, {"id": 1})
+        stream.close()
+        database.execute("INSERT INTO full_row VALUES (1)", "DROP TABLE full_row")
+        stream.open()
+        with pytest.raises(FatalError) as error:
+            stream.take(1)
+        assert error.value.code == "postgres.table.gone"
+    with source(settings(database, table__exclude__list="public.full_row")) as rest:
+        rest.offset = stream.offset
+        rest.open()
+        database.execute("INSERT INTO t VALUES (1)")
+        assert [e.row for e in rest.take(1)] == [{"id": 1}]
