@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -17,8 +16,6 @@ from connectors.postgres import catalog, offsets, preflight
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.session import classify, connect
 from connectors.postgres.task import PostgresTask, product_version
-
-_log = logging.getLogger(__name__)
 
 
 class PostgresConnector(SourceConnector):

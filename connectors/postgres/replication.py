@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import struct
 import threading
 import time
@@ -17,7 +16,6 @@ from connectors.postgres.config import PostgresConfig
 from connectors.postgres.pgoutput import lsn_text, parse_lsn
 from connectors.postgres.session import classify, connect, failure, readable
 
-_log = logging.getLogger(__name__)
 
 _STATUS: Final = struct.Struct(">cQQQqB")
 _POSTGRES_EPOCH: Final = 946_684_800_000_000

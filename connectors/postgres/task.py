@@ -6,7 +6,6 @@ an end; the stream has neither.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,6 @@ from connectors.postgres.replication import ReplicationConnection, ReplicationSt
 from connectors.postgres.session import connect
 from connectors.postgres.table import CatalogTable
 
-_log = logging.getLogger(__name__)
 
 CATCH_UP_SECONDS: Final = 0.1
 SLOT_SECONDS: Final = 3.0
