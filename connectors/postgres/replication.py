@@ -16,7 +16,6 @@ from connectors.postgres.config import PostgresConfig
 from connectors.postgres.pgoutput import lsn_text, parse_lsn
 from connectors.postgres.session import classify, connect, failure, readable
 
-
 _STATUS: Final = struct.Struct(">cQQQqB")
 _POSTGRES_EPOCH: Final = 946_684_800_000_000
 _KEEPALIVE: Final = 107  # k

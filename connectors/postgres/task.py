@@ -28,7 +28,6 @@ from connectors.postgres.replication import ReplicationConnection, ReplicationSt
 from connectors.postgres.session import connect
 from connectors.postgres.table import CatalogTable
 
-
 CATCH_UP_SECONDS: Final = 0.1
 SLOT_SECONDS: Final = 3.0
 
