@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 Values = Mapping[str, str | None]
 
-MAY_PASS: Final = re.compile(r"connection\..*|.*\.unavailable")
+MAY_PASS: Final = re.compile(r"connection\..*|.*\.(unavailable|read_only)")
 """Codes of a live check's problems that may pass without anybody's help: the task is retried."""
 
 
@@ -110,7 +110,9 @@ def _run_sink(
 
 
 def _context(setup: Mapping[str, Any], link: TaskLink, epoch: int) -> Context:
-    return Context(setup["connector"], setup["task"], setup["run_id"], epoch, link.metrics)
+    return Context(
+        setup["connector"], setup["task"], setup["run_id"], epoch, link.metrics, setup["log_id"]
+    )
 
 
 def _parse(model: type[Config], values: Values, secrets: set[str]) -> Any:
