@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import compress, repeat
 from operator import itemgetter
 from typing import Any, Final, Literal, TypeAlias, overload
 
@@ -120,8 +120,7 @@ class Constant(Sequence[Any]):
         return self.value
 
     def __iter__(self) -> Iterator[Any]:
-        value = self.value
-        return (value for _ in range(self.length))
+        return repeat(self.value, self.length)
 
     def __contains__(self, item: object) -> bool:
         return self.length > 0 and (item is self.value or item == self.value)

@@ -1,6 +1,7 @@
 """UNAVAILABLE cells on their way through the log.
 
-Converters know nothing of UNAVAILABLE, and other readers of the log expect Debezium's placeholder
+Converters know nothing of UNAVAILABLE,
+    Unavailable, and other readers of the log expect Debezium's placeholder
 values. So ``hide`` writes the placeholder and names the cell in a header of the record,
 ``__tailrace.unavailable: after.body,after.notes``; ``reveal`` turns the named cells back and drops
 the header. A user's own text that equals the placeholder is never mistaken for it.
@@ -27,6 +28,7 @@ from connect.data import (
     Plain,
     Schema,
     Struct,
+    Unavailable,
 )
 from connect.errors import SchemaMismatch
 
@@ -130,7 +132,7 @@ def _found(struct: Struct) -> Iterator[tuple[Path, list[int]]]:
         cells: Iterator[tuple[Path, list[int]]]
         if isinstance(column, Struct):
             cells = _found(column)
-        elif field.schema.type in _LARGE and UNAVAILABLE in column:
+        elif field.schema.type in _LARGE and _holds(column):
             cells = iter([((), [row for row, v in enumerate(column) if v is UNAVAILABLE])])
         else:
             continue
@@ -138,6 +140,12 @@ def _found(struct: Struct) -> Iterator[tuple[Path, list[int]]]:
             known = rows if present is None else [row for row in rows if present[row]]
             if known:
                 yield (field.name, *path), known
+
+
+def _holds(column: Sequence[Any]) -> bool:
+    if isinstance(column, Constant):
+        return column.value is UNAVAILABLE
+    return Unavailable in set(map(type, column))  # faster than comparing with each value
 
 
 def _replaced(struct: Struct, path: Path, rows: Sequence[int], text: str) -> Struct:

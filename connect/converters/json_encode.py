@@ -198,6 +198,10 @@ class JsonEncoder:
             known = self._decimals[schema] = {}
         convert = _number if self._numeric_decimals else _unscaled
         scale = schema.scale
+        if scale > 0 and not self._numeric_decimals:
+            plain = _plain_decimals(values, scale)
+            if plain is not None:
+                return [b'"', plain, b'"']
         one = Decimal((0, (1,), -scale))
         found = list(map(known.get, values))
         if None in found:
@@ -288,6 +292,7 @@ def _strings(values: Sequence[str]) -> list[bytes]:
 
 _ESCAPE = re.compile(rb"\\(?:u(00..)|.)")
 _BEYOND = re.compile("[\U00010000-\U0010ffff]")
+_BEYOND_LEADS = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")  # their first bytes in UTF-8
 
 
 def _as_jackson(text: bytes) -> bytes:
@@ -296,8 +301,9 @@ def _as_jackson(text: bytes) -> bytes:
         text = _ESCAPE.sub(_capitals, text)
     if text.isascii():
         return text
-    plain = text.decode()
-    return _BEYOND.sub(_pair, plain).encode() if max(plain) > "\uffff" else text
+    if not any(lead in text for lead in _BEYOND_LEADS):
+        return text
+    return _BEYOND.sub(_pair, text.decode()).encode()
 
 
 def _capitals(escape: re.Match[bytes]) -> bytes:
@@ -307,6 +313,26 @@ def _capitals(escape: re.Match[bytes]) -> bytes:
 def _pair(character: re.Match[str]) -> str:
     code = ord(character[0]) - 0x10000
     return f"\\u{0xD800 + (code >> 10):04X}\\u{0xDC00 + (code & 0x3FF):04X}"
+
+
+def _plain_decimals(values: Sequence[Decimal], scale: int) -> list[bytes] | None:
+    """What ``_unscaled`` gives, several times as fast, if all values are written with exactly
+    ``scale`` digits behind the point, as a database writes them; else None."""
+    texts = list(map(str, values))
+    point = -scale - 1
+    if not all(text[point : point + 1] == "." for text in texts):
+        return None
+    try:
+        numbers = list(map(int, ",".join(texts).replace(".", "").split(",")))
+    except ValueError:
+        return None  # an exponent, or more digits than int takes from a text
+    return [
+        b2a_base64(
+            number.to_bytes((number + (number < 0)).bit_length() // 8 + 1, "big", signed=True),
+            newline=False,
+        )
+        for number in numbers
+    ]
 
 
 def _unscaled(value: Decimal, one: Decimal, scale: int) -> bytes:

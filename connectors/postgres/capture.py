@@ -11,23 +11,18 @@ from connect.errors import ConfigError, FatalError
 from connectors.cdc.tables import TableId
 from connectors.postgres import catalog, snapshot
 from connectors.postgres.catalog import Candidate, Connection, Server
-from connectors.postgres.config import (
-    PostgresConfig,
-    filters,
-    naming,
-    skipped,
-    value_options,
-)
+from connectors.postgres.choices import filters, naming, skipped, value_options
+from connectors.postgres.config import PostgresConfig
 from connectors.postgres.events import (
     OPERATIONS,
     Moment,
     NullFound,
-    Origin,
     SnapshotRows,
     TableEvents,
 )
 from connectors.postgres.pgoutput import Changes, Feed, Relation
 from connectors.postgres.snapshot import Chunk
+from connectors.postgres.source_block import Origin
 from connectors.postgres.table import (
     CatalogColumn,
     CatalogTable,

@@ -10,15 +10,13 @@ from pydantic import SecretStr, model_validator
 from connect.config import Refused, key
 from connect.connector_config import SourceConfig
 from connect.errors import ConfigError
-from connectors.cdc.naming import Naming
-from connectors.cdc.tables import Filters
+from connectors.postgres import choices
 from connectors.postgres.refused import REFUSED
 from connectors.postgres.types import (
     BinaryMode,
     DecimalMode,
     IntervalMode,
     TimeMode,
-    ValueOptions,
 )
 
 _CONNECTION = "Postgres"
@@ -384,7 +382,7 @@ class PostgresConfig(SourceConfig):
 
     @model_validator(mode="after")
     def _rules(self) -> PostgresConfig:
-        filters(self)
+        choices.filters(self)  # refuses lists that exclude each other
         operations = {o.lower() for o in self.skipped_operations}
         if not operations <= {"c", "u", "d", "t", "none"} or (
             "none" in operations and len(operations) > 1
@@ -396,37 +394,3 @@ class PostgresConfig(SourceConfig):
         if self.slot_name.startswith("pg_"):
             raise ConfigError("slot.name", "Names of slots that begin with pg_ are reserved.")
         return self
-
-
-def filters(config: PostgresConfig) -> Filters:
-    """The tables and columns that are captured."""
-    return Filters(
-        schema_include=config.schema_include,
-        schema_exclude=config.schema_exclude,
-        table_include=config.table_include,
-        table_exclude=config.table_exclude,
-        column_include=config.column_include,
-        column_exclude=config.column_exclude,
-    )
-
-
-def naming(config: PostgresConfig) -> Naming:
-    """How topics are called."""
-    return Naming(config.topic_prefix, config.topic_delimiter)
-
-
-def skipped(config: PostgresConfig) -> frozenset[str]:
-    """The operations that are not captured."""
-    return frozenset(o.lower() for o in config.skipped_operations) - {"none"}
-
-
-def value_options(config: PostgresConfig, server_money_scale: int) -> ValueOptions:
-    """How values are represented."""
-    return ValueOptions(
-        decimal=config.decimal_mode,
-        binary=config.binary_mode,
-        time=config.time_mode,
-        interval=config.interval_mode,
-        money_scale=config.money_digits,
-        server_money_scale=server_money_scale,
-    )

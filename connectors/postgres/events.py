@@ -5,7 +5,6 @@ One ``TableEvents`` serves one version of a table, for snapshot and stream alike
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +15,6 @@ from connect.data import (
     UNAVAILABLE,
     Batch,
     Constant,
-    Field,
     Headers,
     Struct,
     take,
@@ -24,31 +22,21 @@ from connect.data import (
 from connect.data import Column as Values
 from connect.errors import FatalError
 from connectors.cdc.envelope import (
-    OPTIONAL_INT64,
-    OPTIONAL_STRING,
-    STRING,
     Envelope,
     Operation,
     Rows,
-    source_schema,
 )
-from connectors.cdc.naming import Naming
 from connectors.postgres.pgoutput import Changes, Kind, Relation, Transaction, lsn_text
+from connectors.postgres.source_block import (
+    SOURCE,
+    Origin,
+    read_places,
+    source_block,
+    streamed_places,
+)
 from connectors.postgres.table import Column, Table
 from connectors.postgres.tuples import Texts, split
 
-SOURCE: Final = source_schema(
-    "io.debezium.connector.postgresql.Source",
-    (
-        Field("schema", STRING),
-        Field("table", STRING),
-        Field("txId", OPTIONAL_INT64),
-        Field("lsn", OPTIONAL_INT64),
-        Field("xmin", OPTIONAL_INT64),
-        Field("origin", OPTIONAL_STRING),
-        Field("origin_lsn", OPTIONAL_INT64),
-    ),
-)
 OPERATIONS: Final[dict[Kind, Operation]] = {
     "I": "c", "U": "u", "UK": "u", "UO": "u", "DK": "d", "DO": "d", "T": "t",
 }  # fmt: skip
@@ -61,17 +49,6 @@ class NullFound(Exception):
     def __init__(self, columns: Sequence[str]) -> None:
         super().__init__(", ".join(columns))
         self.columns = tuple(columns)
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What is the same in every event of a connector."""
-
-    version: str
-    database: str
-    naming: Naming
-    tombstones: bool
-    headers: Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +91,8 @@ class TableEvents:
     def read(self, rows: SnapshotRows) -> Batch:
         """Events ``r``: rows as they were when the snapshot was taken."""
         count = len(rows.markers)
-        source = self._source(
-            count,
-            rows.timestamp,
-            rows.markers,
-            Constant(f'[null,"{rows.lsn}"]', count),
-            Constant(rows.xid, count),
-            Constant(rows.lsn, count),
-        )
+        places = read_places(rows.markers, rows.timestamp, rows.lsn, rows.xid)
+        source = source_block(self._origin, self.table.id, places)
         image = self._image(rows.texts, count, rows.lsn)
         parts = Rows(source, range(0, count * STEPS, STEPS), rows.now, self._headers(count))
         return self.envelope.events(
@@ -130,9 +101,8 @@ class TableEvents:
 
     def truncation(self, lsn: int, timestamp: int, now: int) -> Batch:
         """The event ``t`` before a table without a key is read for a second time."""
-        source = self._source(
-            1, timestamp, ["true"], [f'[null,"{lsn}"]'], Constant(None, 1), Constant(lsn, 1)
-        )
+        places = read_places(["true"], timestamp, lsn, None)
+        source = source_block(self._origin, self.table.id, places)
         return self.envelope.events("t", Rows(source, [0], now, self._headers(1)))
 
     # -- from the stream -----------------------------------------------------------------------
@@ -141,7 +111,8 @@ class TableEvents:
         """The events of changes of one kind, tombstones included."""
         lsns = changes.lsns()
         count = len(lsns)
-        source = self._streamed(changes.places, lsns, moment.runs)
+        places = streamed_places(changes.places, lsns, moment.runs)
+        source = source_block(self._origin, self.table.id, places)
         positions = [place * STEPS for place in changes.places]
         rows = Rows(source, positions, moment.now, self._headers(count))
         operation = OPERATIONS[changes.kind]
@@ -281,87 +252,6 @@ class TableEvents:
             for row in keys.rows()
         ]
         return [((name, payload), *self._origin.headers) for payload in payloads]
-
-    def _streamed(
-        self, places: Sequence[int], lsns: list[int], runs: Sequence[tuple[int, Transaction]]
-    ) -> Struct:
-        count = len(lsns)
-        starts = [start for start, _ in runs]
-        first = bisect_right(starts, places[0]) - 1
-        last = bisect_right(starts, places[-1]) - 1
-        snapshot = Constant("false", count)
-        if first == last:
-            one = runs[first][1]
-            before = "null" if one.before is None else f'"{one.before}"'
-            return self._source(
-                count,
-                one.timestamp,
-                snapshot,
-                [f'[{before},"{lsn}"]' for lsn in lsns],
-                Constant(one.xid, count),
-                lsns,
-                Constant(one.origin, count),
-                Constant(one.origin_lsn, count),
-            )
-        many = [runs[bisect_right(starts, place) - 1][1] for place in places]
-        befores = ["null" if one.before is None else f'"{one.before}"' for one in many]
-        return self._source(
-            count,
-            [one.timestamp for one in many],
-            snapshot,
-            [f'[{before},"{lsn}"]' for before, lsn in zip(befores, lsns, strict=True)],
-            [one.xid for one in many],
-            lsns,
-            [one.origin for one in many],
-            [one.origin_lsn for one in many],
-        )
-
-    def _source(
-        self,
-        count: int,
-        timestamps: int | list[int],
-        snapshot: Sequence[str],
-        sequence: Sequence[str],
-        xids: Sequence[int],
-        lsns: Sequence[int],
-        origins: Sequence[str | None] | None = None,
-        origin_lsns: Sequence[int | None] | None = None,
-    ) -> Struct:
-        """The ``source`` block of rows; ``timestamps`` in microseconds, one for all or each."""
-        origin = self._origin
-        nothing = Constant(None, count)
-        stamps: list[Values]
-        if isinstance(timestamps, int):
-            stamps = [
-                Constant(timestamps // 1000, count),
-                Constant(timestamps, count),
-                Constant(timestamps * 1000, count),
-            ]
-        else:
-            stamps = [
-                [stamp // 1000 for stamp in timestamps],
-                timestamps,
-                [stamp * 1000 for stamp in timestamps],
-            ]
-        columns: list[Values] = [
-            Constant(origin.version, count),
-            Constant("postgresql", count),
-            Constant(origin.naming.prefix, count),
-            stamps[0],
-            snapshot,
-            Constant(origin.database, count),
-            sequence,
-            stamps[1],
-            stamps[2],
-            Constant(self.table.id.schema, count),
-            Constant(self.table.id.name, count),
-            xids,
-            lsns,
-            nothing,
-            nothing if origins is None else origins,
-            nothing if origin_lsns is None else origin_lsns,
-        ]
-        return Struct(SOURCE, columns, count)
 
 
 _MISSING: Final = object()

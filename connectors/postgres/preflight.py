@@ -9,13 +9,8 @@ from connect.errors import CdcError, ConfigError
 from connectors.cdc.naming import Naming
 from connectors.postgres import catalog, slots
 from connectors.postgres.catalog import Candidate, Connection
-from connectors.postgres.config import (
-    PostgresConfig,
-    filters,
-    naming,
-    skipped,
-    value_options,
-)
+from connectors.postgres.choices import filters, naming, skipped, value_options
+from connectors.postgres.config import PostgresConfig
 from connectors.postgres.replication import ReplicationConnection
 from connectors.postgres.session import connect
 from connectors.postgres.table import CatalogTable, from_catalog, unsupported

@@ -13,7 +13,8 @@ from connect.errors import CdcError, FatalError, RetriableError
 from connectors.cdc.tables import TableId
 from connectors.postgres import catalog
 from connectors.postgres.catalog import Connection, Publication, Slot
-from connectors.postgres.config import PostgresConfig, skipped
+from connectors.postgres.choices import skipped
+from connectors.postgres.config import PostgresConfig
 from connectors.postgres.offsets import Identity, SourceOffset
 from connectors.postgres.pgoutput import lsn_text
 from connectors.postgres.replication import NewSlot, ReplicationConnection, System

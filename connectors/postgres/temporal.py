@@ -59,7 +59,7 @@ def zoned_timestamps(column: Sequence[bytes], precision: int) -> list[str]:
     """``timestamptz``: ISO 8601 in UTC, its fraction padded to the column's precision."""
     if precision == 6:
         return [
-            f"{t[:10]}T{t[11:26]}Z" if t[26:] == "+00" and t[10] == " " else _zoned(t, 6)
+            f"{t[:10]}T{t[11:26]}Z" if t[26:] == "+00" and t[10] == " " else _padded(t)
             for t in map(bytes.decode, column)
         ]
     return [_zoned(text, precision) for text in map(bytes.decode, column)]
@@ -127,6 +127,13 @@ def _zoned(text: str, precision: int) -> str:
     fraction = "." + (match[7] or "").ljust(precision, "0") if precision else ""
     clock = f"{match[4]}:{match[5]}:{match[6]}{fraction}"
     return f"{sign}{abs(number):04d}-{match[2]}-{match[3]}T{clock}Z"
+
+
+def _padded(text: str) -> str:
+    """Six digits of a second, of which the server leaves the last zeros away."""
+    if text[-3:] == "+00" and text[10:11] == " " and text[19:20] == "." and len(text) < 29:
+        return f"{text[:10]}T{text[11:-3].ljust(15, '0')}Z"
+    return _zoned(text, 6)
 
 
 def _time(text: str) -> int:
