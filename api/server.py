@@ -30,7 +30,7 @@ from connect.runtime.herder import Herder, HerderError
 from connect.runtime.settings import WorkerSettings
 from connect.runtime.worker import Worker
 from log_core import Log
-from log_core.errors import LogError
+from log_core.errors import LogError, LogFull
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +167,8 @@ def _keep_house(log: Log, stopping: threading.Event, interval: float) -> None:
     while not stopping.wait(interval):
         try:
             log.clean(time.time())
+        except LogFull as error:
+            logger.warning("Retention waits for room: %s", error)
         except LogError:
             logger.exception("Retention and compaction failed")
             return

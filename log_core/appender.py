@@ -169,7 +169,12 @@ class Appender:
         for key, draft in drafts.items():
             change.ranges[key] = draft.range
             change.segments.update({(*key, row.base): row for row in draft.rows})
-        store.commit(change)
+        try:
+            store.commit(change)
+        except LogFull:
+            for draft in drafts.values():
+                draft.undo(store.handles)
+            raise
         try:
             for draft in drafts.values():
                 draft.partition.publish(draft)

@@ -6,6 +6,7 @@ import logging
 import threading
 
 from log_core.compaction import Swap, compact, is_due
+from log_core.errors import LogFull
 from log_core.metadata import Change, Range, TopicPartition
 from log_core.partition import Partition, View
 from log_core.retention import expired
@@ -51,7 +52,10 @@ class Cleaner:
         with self._store.committing:
             view = partition.view
             rows = (*swap.new, *view.rows[len(swap.old) :])
-            self._replace(key, partition, view._replace(rows=rows))
+            try:
+                self._replace(key, partition, view._replace(rows=rows))
+            except LogFull as error:  # the new segments are on disk, and nothing names them
+                raise self._store.fail(error) from error
 
     def _replace(self, key: TopicPartition, partition: Partition, view: View) -> None:
         """Commit other segments for the partition, then remove the files of those that go."""

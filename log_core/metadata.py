@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
-from log_core.errors import CorruptLog, LogError
+from log_core.errors import CorruptLog, LogError, LogFull
 from log_core.files import Files, opened
 from log_core.names import holds_segments, is_partition
 from log_core.topics import Topic
@@ -186,21 +186,28 @@ class SqliteMetadata:
             raise CorruptLog(self._path, 0, str(error)) from error
 
     def commit(self, change: Change) -> None:
-        """One transaction; synced when it returns."""
+        """One transaction; synced when it returns. LogFull: it was rolled back for want of room."""
         db = self._db
         db.execute("begin immediate")
         try:
             for statement, rows in _statements(change):
                 db.executemany(statement, rows)
             db.execute("commit")
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("rollback")
+            # The frame that ends a commit did not fit into the WAL: recovery won't see one either.
+            if _is_full(error) and not db.in_transaction:
+                raise LogFull(f"the disk is full: {error}") from error
             raise
 
     def close(self) -> None:
         """Close the database; what was committed needs no more care."""
         self._db.close()
+
+
+def _is_full(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def _create(directory: str, path: str, files: Files) -> None:

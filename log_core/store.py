@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from log_core.errors import InvalidTopic, LogClosed, LogFailed, LogLocked, UnknownTopic
+from log_core.errors import InvalidTopic, LogClosed, LogFailed, LogFull, LogLocked, UnknownTopic
 from log_core.files import Files, OpenFiles, make_directory, opened
 from log_core.metadata import Change, Metadata, Range, SegmentRow, TopicPartition
 from log_core.names import holds_segments, parse_segment, partition_directory
@@ -100,10 +100,12 @@ class Store:
     # Changing
 
     def commit(self, change: Change) -> None:
-        """The commit point: durable and applied on return. Any exception stops the log for good,
-        since nobody knows whether the change was made."""
+        """The commit point: durable and applied on return. LogFull: nothing was changed. Any other
+        exception stops the log for good, since nobody knows whether the change was made."""
         try:
             self._metadata.commit(change)
+        except LogFull:
+            raise
         except BaseException as error:
             raise self.fail(error) from error
         self.state.apply(change)
