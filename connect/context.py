@@ -35,10 +35,12 @@ class NoMetrics:
 @dataclass(frozen=True, slots=True)
 class Context:
     """A task's identity: connector name, task number, the id of this run, its writer epoch (a
-    later run has a higher one: sinks fence with it), and where its figures go."""
+    later run has a higher one: sinks fence with it), where its figures go, and the id of the log
+    (offsets and epochs kept anywhere else belong to that log only; "" is one without an id)."""
 
     connector: str
     task: int = 0
     run_id: str = ""
     epoch: int = 0
     metrics: Metrics = field(default_factory=NoMetrics)
+    log_id: str = ""

@@ -24,7 +24,6 @@ from connect.runtime.offset_desk import NEEDED, STOP_FIRST, OffsetDesk
 from connect.runtime.planner import TaskId
 from connect.runtime.plugin_desk import PluginDesk
 from connect.runtime.sealing import Values, masked, sealed
-from connect.runtime.settings import cluster_id
 from connect.runtime.tables import CONFIGS, STATUSES, CompactedTable, Intent, Json, TargetState
 from connect.runtime.validation import Verdict
 from connect.runtime.views import Views
@@ -56,7 +55,7 @@ class Herder:
         self._log = log
         self._configs = CompactedTable(embedded, CONFIGS)
         self._views = Views(log, worker)
-        self._offsets = OffsetDesk(log)
+        self._offsets = OffsetDesk(log, worker.log_id)
         self._desk = PluginDesk(worker.settings, worker.secrets)
         self._writer = embedded.writer("herder")
         self._lock = threading.RLock()  # one writer of intent; never held during a live check
@@ -69,7 +68,7 @@ class Herder:
         return {
             "version": version("tailrace"),
             "commit": "unknown",
-            "kafka_cluster_id": cluster_id(self._worker.settings.data_dir),
+            "kafka_cluster_id": self._worker.log_id,
         }
 
     def connectors(self) -> list[str]:

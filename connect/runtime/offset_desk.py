@@ -44,8 +44,9 @@ class SourceChange(NamedTuple):
 class OffsetDesk:
     """Reads and changes offsets. The herder calls it under its lock."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, log_id: str) -> None:
         self._log = log
+        self._log_id = log_id
         self._embedded = EmbeddedLog(log)
         self._table = CompactedTable(self._embedded, OFFSETS)
 
@@ -137,7 +138,7 @@ class OffsetDesk:
         count = max(1, int(verdict.config.get("tasks.max") or 1))
         group = f"connect-{name}"
         readers = [self._embedded.reader(group, (), str(task)) for task in range(count)]
-        context = Context(name, epoch=readers[-1].epoch)
+        context = Context(name, epoch=readers[-1].epoch, log_id=self._log_id)
         try:
             verdict.plugin.cls().move_positions(verdict.model, context, wanted)
         except CdcError as error:

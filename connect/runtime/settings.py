@@ -36,11 +36,19 @@ class WorkerSettings:
 
 
 def cluster_id(data_dir: Path) -> str:
-    """The id of the log in this directory, made at the first call; REST's kafka_cluster_id."""
+    """The id of the log in this directory, made at the first call; REST's kafka_cluster_id.
+
+    Targets keep it with positions: it must last as long as the log, and go when the log goes.
+    """
     path = data_dir / "cluster.id"
     if not path.exists():
         handle = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(str(uuid.uuid4()))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(path.with_suffix(".new"), path)
+        directory = os.open(data_dir, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
     return path.read_text()

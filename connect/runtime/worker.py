@@ -27,7 +27,7 @@ from connect.runtime.levels import Levels
 from connect.runtime.metrics import WorkerMetrics
 from connect.runtime.planner import Assignment, Kind, Planned, TaskId, TaskSpec, plan
 from connect.runtime.secret_store import SecretStore
-from connect.runtime.settings import WorkerSettings
+from connect.runtime.settings import WorkerSettings, cluster_id
 from connect.runtime.statuses import State, StatusBoard
 from connect.runtime.supervisor import COMMAND, Backoff, Exited, Said, TaskRun, last_word
 from connect.runtime.tables import CONFIGS, OFFSETS, CompactedTable, Intent, TargetState
@@ -100,6 +100,7 @@ class Worker:
         self, log: Log, settings: WorkerSettings, *, command: tuple[str, ...] = COMMAND
     ) -> None:
         self.settings = settings
+        self.log_id = cluster_id(settings.data_dir)
         self.levels = Levels()
         self.secrets = SecretStore(settings.data_dir / "secrets.json")
         self._log = log
@@ -349,6 +350,7 @@ class Worker:
         return {
             "connector": spec.id.connector,
             "task": spec.id.task,
+            "log_id": self.log_id,
             "kind": spec.kind,
             "plugin": plugins.find(spec.config["connector.class"] or "", spec.kind).name,
             "config": spec.config,

@@ -47,7 +47,7 @@ class TableSinkTask(SinkTask):
         self._config = config
         self._context = context
         self._target = target
-        self._positions = Positions(target, context.connector, context.epoch)
+        self._positions = Positions(target, context)
         self._shapes = Shapes(config, target)
         self._moving: set[str] = set()
         self._ordered: set[str] = set()
@@ -378,7 +378,7 @@ def move_positions(
     try:
         target.open()
         target.begin()
-        mine = Positions(target, context.connector, context.epoch)
+        mine = Positions(target, context)
         mine.create()
         mine.move(positions)
         target.commit()

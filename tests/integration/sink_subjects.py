@@ -49,12 +49,13 @@ class Subject:
         values = {"name": "copy", "topics": TOPIC, **self.address(), **COPY, **keys}
         return parse(self.connector.config, values)
 
-    def task(self, epoch: int = 1, **changes: str) -> SinkTask:
-        return self.connector.task(self.config(**changes), Context("copy", epoch=epoch))
+    def task(self, epoch: int = 1, log: str = "", **changes: str) -> SinkTask:
+        context = Context("copy", epoch=epoch, log_id=log)
+        return self.connector.task(self.config(**changes), context)
 
     @contextmanager
-    def running(self, epoch: int = 1, **changes: str) -> Iterator[SinkTask]:
-        task = self.task(epoch, **changes)
+    def running(self, epoch: int = 1, log: str = "", **changes: str) -> Iterator[SinkTask]:
+        task = self.task(epoch, log, **changes)
         try:
             task.open([PARTITION])
             yield task

@@ -102,6 +102,7 @@ def setup_of(kind: str, config: Mapping[str, Any], **more: Any) -> dict[str, Any
         "defaults": REPR,
         "partitions": [],
         "run_id": "run",
+        "log_id": "log",
         "providers": {},
         "secrets": {},
         "loggers": {},
