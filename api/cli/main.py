@@ -6,6 +6,7 @@ find the command.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Final
@@ -68,8 +69,11 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     "--version", is_flag=True, callback=_print_version, expose_value=False, is_eager=True,
     help="Show the version and exit.",
 )  # fmt: skip
-def tailrace() -> None:
+@click.option("--url", metavar="URL", help="The server to talk to; commands take it, too.")
+def tailrace(url: str | None) -> None:
     """Change data capture in Python."""
+    if url:
+        os.environ["TAILRACE_URL"] = url
 
 
 def main() -> None:
