@@ -148,14 +148,17 @@ def readable(descriptor: int, timeout: float) -> bool:
 
 
 def _refused(message: str) -> CdcError | None:
-    """Refusals of a connection: libpq gives no SQLSTATE for them."""
+    """Refusals of a connection: libpq gives no SQLSTATE for them.
+
+    A name that can't be resolved, and a connection cut while it is made, may pass.
+    """
+    if re.search(r"could not translate host name|resolve host|SSL SYSCALL", message):
+        return None
     rules: tuple[tuple[str, Literal["config", "pooler"], str, str | None], ...] = (
         (r"password authentication failed|no password supplied", "config", "database.password",
          None),
         (r"role \".*\" does not exist", "config", "database.user", None),
         (r"database \".*\" does not exist", "config", "database.dbname", None),
-        (r"could not translate host name|Name or service not known|resolve host", "config",
-         "database.hostname", None),
         (r"no pg_hba.conf entry", "config", "database.hostname",
          "Allow the connection (and replication connections) in pg_hba.conf."),
         (r"must be (superuser or replication role|superuser, replication role)|"

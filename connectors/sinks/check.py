@@ -8,7 +8,7 @@ from pathlib import Path
 
 from connect.config import Problem
 from connectors.sinks.config import TableSinkConfig
-from connectors.sinks.target import Target
+from connectors.sinks.target import Target, Verdict
 
 
 def check_target(config: TableSinkConfig, target: Target, key: str) -> Sequence[Problem]:
@@ -20,10 +20,19 @@ def check_target(config: TableSinkConfig, target: Target, key: str) -> Sequence[
         verdict = target.classify(error)
         if verdict is None:
             raise
-        text = f"{target.product} can't be used: {verdict.reason}."
-        return [Problem(key, text, "connection.failed", verdict.hint)]
+        return [_problem(key, target.product, verdict)]
     finally:
         target.close()
+
+
+def _problem(key: str, product: str, verdict: Verdict) -> Problem:
+    """Only what may pass has a code that lets a starting task try again."""
+    text = f"{product} can't be used: {verdict.reason}."
+    if verdict.kind in ("lost", "retry"):
+        return Problem(key, text, "connection.failed", verdict.hint)
+    if verdict.kind == "denied":
+        return Problem(key, text, "sink.authentication", verdict.hint)
+    return Problem(key, text, "sink.refused", verdict.hint)
 
 
 def check_absent(path: str, key: str) -> Sequence[Problem] | None:

@@ -55,9 +55,10 @@ class Staged:
 
 
 class Verdict(NamedTuple):
-    """What a driver's error means: bad rows, a fault that may pass, or one for a person."""
+    """What a driver's error means: bad rows, a fault that may pass, or one for a person, such as
+    a user that is "denied" a connection."""
 
-    kind: Literal["row", "retry", "lost", "fatal"]
+    kind: Literal["row", "retry", "lost", "denied", "fatal"]
     reason: str
     column: str | None = None
     hint: str | None = None

@@ -368,6 +368,8 @@ def _error(product: str, where: str, verdict: Verdict) -> Exception:
         return ConnectionLost(f"{product}: {text}.", hint=verdict.hint)
     if verdict.kind == "retry":
         return RetriableError(f"{product}: {text}.", code="sink.busy", hint=verdict.hint)
+    if verdict.kind == "denied":
+        return FatalError(f"{product}: {text}.", code="sink.authentication", hint=verdict.hint)
     return FatalError(f"{product}: {text}.", code="sink.refused", hint=verdict.hint)
 
 

@@ -51,8 +51,10 @@ def test_connection(database: PostgresDatabase) -> None:
         keys = {key, "database.password"} if key == "database.user" else {key}
         assert problem.key in keys, problem
         assert "wrong" not in str(problem)
-    (problem,) = problems(good | {"database.port": "1"})
-    assert problem.key == "database.hostname"
+    for away in ({"database.port": "1"}, {"database.hostname": "ssl.no.such.host.invalid"}):
+        (problem,) = problems(good | away)
+        assert problem.key == "database.hostname"
+        assert problem.code == "postgres.unavailable"  # a task that starts tries again
 
 
 def test_privileges(database: PostgresDatabase, role: str) -> None:

@@ -25,6 +25,9 @@ _SESSION = (
 )
 _KEYS_A_STATEMENT = 1000
 
+# Access denied, with a password or without; host not allowed; password expired; account locked.
+_DENIED = (1044, 1045, 1130, 1698, 1820, 1862, 3118, 4151)
+
 
 class MySqlTarget(SqlTarget):
     """A MySQL or MariaDB database.
@@ -173,6 +176,8 @@ class MySqlTarget(SqlTarget):
         if not isinstance(error, pymysql.err.Error | pymysql.err.Warning):
             return None
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        if number in _DENIED:
+            return Verdict("denied", f"error {number}: the server refuses the user")
         if number in (ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT, 1021, 1114, 1290, 1836, 3024, 1969):
             return Verdict("retry", f"error {number}")
         if number in (0, 1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1927) or (

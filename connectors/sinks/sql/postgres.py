@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
@@ -33,6 +34,12 @@ from connectors.sinks.values import (
 
 # Text of dates, times and intervals is read by these rules, whatever the role's settings are.
 _SETTINGS = "-cTimeZone=UTC -cDateStyle=ISO,YMD -cIntervalStyle=postgres -cbytea_output=hex"
+
+_DENIED = re.compile(
+    r"authentication failed|no password supplied|role \".*\" (does not exist|is not permitted)|"
+    r"no pg_hba.conf entry|pg_hba.conf rejects|permission denied for database"
+)
+_ABSENT = re.compile(r"database \".*\" does not exist")
 
 
 class PostgresTarget(SqlTarget):
@@ -262,12 +269,14 @@ class PostgresTarget(SqlTarget):
         if state is None:
             if isinstance(error, psycopg.DataError):
                 return Verdict("row", "a value the driver can't send (such as NUL in text)")
-            return Verdict("lost", _first_line(error))
+            return _no_connection(error)
         reason = f"{_words(type(error).__name__)} ({state})"
         if diag.constraint_name:
             reason += f' "{diag.constraint_name}"'
         if state[:2] in ("22", "23"):
             return Verdict("row", reason, diag.column_name or _copied_column(diag.context))
+        if state[:2] == "28":
+            return Verdict("denied", reason)
         if state[:2] == "08" or state in ("57P01", "57P02", "57P03"):
             return Verdict("lost", reason)
         if state[:2] in ("40", "53", "57", "58") or state in ("55P03", "55006", "25006"):
@@ -308,6 +317,16 @@ def _duration(count: int, unit: int) -> str:
 
 def _words(name: str) -> str:
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
+
+
+def _no_connection(error: BaseException) -> Verdict:
+    """What a failure to connect means: libpq gives the server's words, not its SQLSTATE."""
+    for line in str(error).splitlines():
+        if _DENIED.search(line):
+            return Verdict("denied", line.strip())
+        if _ABSENT.search(line):
+            return Verdict("fatal", line.strip())
+    return Verdict("lost", _first_line(error))
 
 
 def _first_line(error: BaseException) -> str:
