@@ -284,7 +284,7 @@ class TestOffsets:
         reply = call("PATCH", "/connectors/x/offsets", body)
         assert reply.status == 400
         assert reply.message == (
-            "Partitions / offsets need to be provided for an offset alter request"
+            "Partitions / offsets need to be provided for an alter offsets request"
         )
 
     @pytest.mark.parametrize(
