@@ -78,7 +78,8 @@ def config_map(value: object, name: str | None = None) -> dict[str, str]:
 def offset_list(value: object) -> list[dict[str, object]]:
     """``[{"partition": {...}, "offset": {...}|null}, ...]``, not empty."""
     if value is None or value == []:
-        raise RestError(400, "Partitions / offsets need to be provided for an alter offsets request")
+        text = "Partitions / offsets need to be provided for an alter offsets request"
+        raise RestError(400, text)
     if not isinstance(value, list):
         raise RestError(400, f"offsets must be a JSON array, got {_kind(value)}.")
     for place, entry in enumerate(value):
