@@ -109,8 +109,8 @@ class Metadata(Protocol):
         """All that was committed."""
 
     def commit(self, change: Change) -> None:
-        """Make the change durable, all or nothing. After any exception nobody knows which: the
-        log stops and finds out when it is opened anew."""
+        """Make the change durable, all or nothing. LogFull: nothing, for want of room. After any
+        other exception nobody knows which: the log stops and finds out when it is opened anew."""
 
     def close(self) -> None:
         """Release it."""
