@@ -102,7 +102,7 @@ METRICS: Final[Mapping[str, Described]] = {
         ("sink_lag_records", _GAUGE, "connector topic partition", "Records not delivered yet."),
         (
             "sink_lag_seconds", _GAUGE, _TASK,
-            "Now minus the timestamp of the newest record delivered; 0 when none waits.",
+            "Now minus the timestamp of the oldest record not delivered yet; 0 when none waits.",
         ),
         ("sink_put_duration_seconds", _HISTOGRAM, _TASK, "One put of a batch."),
         ("sink_flush_duration_seconds", _HISTOGRAM, _TASK, "One flush to the target."),

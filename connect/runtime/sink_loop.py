@@ -11,7 +11,7 @@ from connect.faults import reach
 from connect.log import Reader, Records, TopicPartition
 from connect.runtime.pipeline import SinkPipeline
 from connect.runtime.run import Run, log_rejected, release
-from connect.runtime.task_metrics import count_flush, count_rejected
+from connect.runtime.task_metrics import count_flush, count_lag, count_rejected
 from connect.sink import SinkTask
 
 FETCH_SECONDS: Final = 0.5
@@ -56,10 +56,13 @@ def run_sink(
             fetched = reader.fetch(0 if accepted else FETCH_SECONDS)
             if not fetched and not accepted:
                 task.idle()
+            count_lag(run.metrics, [*accepted.oldest, *(each.timestamps[0] for each in fetched)])
             for records in fetched:
                 accepted.add(records, *_put(task, pipeline, records, run))
             if accepted and (not fetched or accepted.enough()):
                 took = _flush(task, reader, accepted, run)
+                # The next fetch knows better: what follows is about as old as what came last.
+                count_lag(run.metrics, [accepted.newest] if fetched else [])
                 accepted = Accepted(policy, policy.patience(took))
         if accepted:
             _flush(task, reader, accepted, run)
@@ -75,6 +78,7 @@ class Accepted:
         self.positions: dict[TopicPartition, int] = {}
         self.dead_letters: list[Records] = []
         self.written = 0
+        self.oldest: list[int] = []  # timestamps of which one is the oldest record's
         self.newest = 0
         self._policy = policy
         self._patience = patience
@@ -93,6 +97,7 @@ class Accepted:
         self.positions[records.partition] = records.offsets[-1] + 1
         self.dead_letters += dead_letters
         self.written += written
+        self.oldest.append(records.timestamps[0])
         self.newest = max(self.newest, records.timestamps[-1])
         self._rows += len(records.offsets)
         self._bytes += sum(len(value) for value in records.values if value is not None)
@@ -143,5 +148,5 @@ def _flush(task: SinkTask, reader: Reader, accepted: Accepted, run: Run) -> floa
     reach("after_sink_flush")
     reader.commit(positions)
     reach("after_sink_commit")
-    count_flush(run.metrics, accepted.written, accepted.newest, seconds)
+    count_flush(run.metrics, accepted.written, seconds)
     return seconds

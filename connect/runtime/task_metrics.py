@@ -37,9 +37,11 @@ class TaskMetrics:
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
+        key = _key("gauge", name, labels)
         with self._lock:
-            self._figures[_key("gauge", name, labels)] = value
-            self._changed = True
+            if self._figures.get(key) != value:  # an idle task repeats its zeros: nothing to tell
+                self._figures[key] = value
+                self._changed = True
 
     def add(self, name: str, amount: float = 1, **labels: str) -> None:
         """Raise a counter."""
@@ -94,12 +96,19 @@ def count_poll(
     count_rejected(metrics, rejected)
 
 
-def count_flush(metrics: Metrics, written: int, newest: int, seconds: float) -> None:
-    """What one flush means to a sink's figures; ``newest`` is a record's timestamp in ms."""
+def count_flush(metrics: Metrics, written: int, seconds: float) -> None:
+    """What one flush means to a sink's figures."""
     metrics.observe("tailrace_sink_flush_duration_seconds", seconds)
     if written:
         metrics.add("tailrace_sink_records_total", written, result="written")
-    metrics.set("tailrace_sink_lag_seconds", max(0.0, time.time() - newest / 1000))
+
+
+def count_lag(metrics: Metrics, waiting: Iterable[int]) -> None:
+    """How far a sink is behind, given timestamps (ms) among which is that of the oldest record
+    that is not delivered; without any it has caught up."""
+    oldest = min(waiting, default=None)
+    lag = 0.0 if oldest is None else max(0.0, time.time() - oldest / 1000)
+    metrics.set("tailrace_sink_lag_seconds", lag)
 
 
 def count_rejected(metrics: Metrics, rejected: Iterable[Rejected]) -> None:

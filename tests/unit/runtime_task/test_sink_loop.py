@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from connect.context import NoMetrics
 from connect.data import Batch
 from connect.errors import LogUnavailable, RecordError
 from connect.log import Records, TopicPartition
+from connect.runtime import task_metrics
 from connect.runtime.chain import Chain, Tolerance
 from connect.runtime.pipeline import Converters, SinkPipeline
 from connect.runtime.sink_loop import FETCH_SECONDS, FlushPolicy, run_sink
@@ -177,3 +180,48 @@ def test_what_the_log_refuses_ends_the_run(fail: str) -> None:
         run(Target(journal, 1), reader)
     assert ("flush" in " ".join(journal)) is (fail == "commit")
     assert journal[-2:] == ["closed", "reader closed"]
+
+
+class Gauges(NoMetrics):
+    """Notes every lag in the journal."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.journal = journal
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        assert name == "tailrace_sink_lag_seconds"
+        self.journal.append(f"lag {value:g}")
+
+
+def test_lag_is_the_age_of_the_oldest_record_not_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_metrics, "time", SimpleNamespace(time=lambda: 1000.0))
+    journal: list[str] = []
+    one = records(A, 0, 2)._replace(timestamps=[100_000, 200_000])
+    two = records(A, 2, 4)._replace(timestamps=[300_000, 990_000])
+    other = records(B, 0, 1)._replace(timestamps=[250_000])
+    last = records(A, 4, 5)._replace(timestamps=[999_000])
+    reader = ScriptedReader(journal, [one], [two, other], [last])
+    done = FakeRun(lambda: len(reader.timeouts) == 5)
+    done.metrics = Gauges(journal)
+    run_sink(Target(journal), pipeline(), [A, B], reader, done, FlushPolicy(rows=5))
+    told = [line for line in journal if line.startswith(("lag", "flush"))]
+    assert told == [
+        "lag 900",  # from the first record of the first fetch, also while the next is awaited
+        "lag 900",
+        "flush a:4 b:1",
+        "lag 10",  # more may wait: as old as the newest that was delivered
+        "lag 1",
+        "lag 1",
+        "flush a:5",
+        "lag 0",
+        "lag 0",
+    ]
+
+
+def test_a_sink_that_finds_nothing_has_no_lag() -> None:
+    journal: list[str] = []
+    reader = ScriptedReader(journal)
+    done = FakeRun(lambda: bool(reader.timeouts))
+    done.metrics = Gauges(journal)
+    run_sink(Target(journal), pipeline(), [A], reader, done)
+    assert journal == ["lag 0", "closed", "reader closed"]

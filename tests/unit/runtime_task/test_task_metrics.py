@@ -17,6 +17,8 @@ def test_figures_are_absolute_and_told_once() -> None:
     metrics.set("g", 1.5)
     assert metrics.report() == [["counter", "a_total", {"op": "c"}, 3], ["gauge", "g", {}, 1.5]]
     assert metrics.report() == []
+    metrics.set("g", 1.5)
+    assert metrics.report() == []
     metrics.set("g", 2)
     assert metrics.report() == [["counter", "a_total", {"op": "c"}, 3], ["gauge", "g", {}, 2]]
 
