@@ -25,6 +25,11 @@ SETTINGS: Final = {
 }
 
 
+SILENCE_MS: Final = 60_000
+"""A peer that acknowledges nothing for so long is gone: without it the system waits 15 minutes.
+The stream's feedback, every ten seconds at most, is what it has to acknowledge."""
+
+
 def connect(
     config: PostgresConfig, *, replication: bool = False, timeout: int = 10
 ) -> psycopg.Connection[tuple[Any, ...]]:
@@ -53,6 +58,7 @@ def connect(
         "sslpassword": ssl_password,
         "sslrootcert": config.sslrootcert,
         "keepalives": int(config.tcp_keep_alive),
+        "tcp_user_timeout": SILENCE_MS,
         "connect_timeout": timeout,
         "client_encoding": "UTF8",
         "application_name": f"tailrace {config.name}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,9 +15,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from connect.config import parse
+from connectors.postgres import session
+from connectors.postgres.config import PostgresConfig
 from tests.fault.fleet import Load
 from tests.fault.lone import in_log, lone_source, slot
-from tests.fault.pipeline import Pipeline
+from tests.fault.pipeline import Pipeline, source_config
 from tests.fault.watching import Watch, await_state, task
 from tests.kit.databases import PostgresDatabase
 from tests.kit.proxy import Proxy
@@ -145,6 +149,19 @@ def test_wal_of_other_databases_is_let_go(postgres18: Any, tmp_path: Path) -> No
         assert task(server, "source").state == "RUNNING"
         database.execute("INSERT INTO item (t) VALUES ('later')")
         until(lambda: in_log(server) == 2, 30, "the next change arrives")
+
+
+@pytest.mark.parametrize("replication", [True, False])
+def test_a_peer_that_vanished_is_given_up(postgres18: Any, replication: bool) -> None:
+    """Half-open connections end after a minute: the system is told how long to wait."""
+    database = postgres18.database("postgres")
+    config = parse(PostgresConfig, {"name": "x", **source_config(database)})
+    with (
+        session.connect(config, replication=replication) as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as link,
+    ):
+        waits = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert waits == session.SILENCE_MS <= 60_000
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace slows the disk; it is missing")
