@@ -149,7 +149,7 @@ class WorkerConfig(Config):
         r"response\.http\.headers\.config": Refused("headers are fixed.", ("",)),
         r"topic\.creation\.enable": Refused("topics are created on first use.", ("true",)),
         r"topic\.tracking\.(enable|allow\.reset)": Refused(
-            "active topics are always tracked.", ("true",)
+            "active topics are always tracked and may be reset.", ("true",)
         ),
         r"connector\.client\.config\.override\.policy": Refused(
             "there is no Kafka client to override.", ("all", "none", "principal")

@@ -18,7 +18,7 @@ from connect.errors import CdcError
 from connect.log import Records
 from connect.logs.embedded import EmbeddedLog
 from connect.runtime import tables
-from connect.runtime.herder_errors import BadRequest, Conflict, Forbidden, HerderError, NotFound
+from connect.runtime.herder_errors import BadRequest, Conflict, HerderError, NotFound
 from connect.runtime.levels import LEVELS, ROOT
 from connect.runtime.offset_desk import NEEDED, STOP_FIRST, OffsetDesk
 from connect.runtime.planner import TaskId
@@ -32,7 +32,7 @@ from connect.runtime.worker import Worker
 if TYPE_CHECKING:
     from log_core import Log
 
-__all__ = ["BadRequest", "Conflict", "Forbidden", "Herder", "HerderError", "NotFound"]
+__all__ = ["BadRequest", "Conflict", "Herder", "HerderError", "NotFound"]
 
 LONGEST_NAME: Final = 200
 TRIES: Final = 5
@@ -232,8 +232,6 @@ class Herder:
 
     def reset_topics(self, name: str) -> None:
         """Forget which topics the connector has used."""
-        if not self._worker.settings.allow_topic_reset:
-            raise Forbidden("Topic tracking reset is disabled.")
         with self._lock:
             self._intent(name)
             self._views.statuses.refresh()

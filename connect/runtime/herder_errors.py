@@ -37,13 +37,6 @@ class BadRequest(HerderError):
         super().__init__(400, message, code=code, hint=hint, key=key)
 
 
-class Forbidden(HerderError):
-    """The worker's settings forbid it."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(403, message)
-
-
 class NotFound(HerderError):
     """There is no such connector, task, plugin or logger."""
 

@@ -32,7 +32,6 @@ class WorkerSettings:
     defaults: Mapping[str, str] = field(default_factory=lambda: DEFAULT_CONVERTERS)
     providers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     shutdown_seconds: float = 5.0  # task.shutdown.graceful.timeout.ms
-    allow_topic_reset: bool = True  # topic.tracking.allow.reset
 
 
 def cluster_id(data_dir: Path) -> str:
