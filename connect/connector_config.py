@@ -167,7 +167,7 @@ class SourceConfig(ConnectorConfig):
         ),
         "topic.creation.enable": Refused("topics are created on first use.", ("true",)),
         r"topic\.creation\..*": Refused(
-            "only topic.creation.default.partitions is; configure topics by name instead."
+            "only topic.creation.default.partitions is implemented yet."
         ),
         r"transaction\.boundary": Refused("a poll is a transaction.", ("poll",)),
         r"transaction\.boundary\.interval\.ms": Refused("a poll is a transaction."),

@@ -148,8 +148,8 @@ def _translate(error: errors.LogError) -> CdcError:
             return FatalError(
                 text,
                 code="log.corrupt",
-                hint="Restore the data directory from a backup, or delete the topic and take a new "
-                "snapshot.",
+                hint="Restore the data directory from a backup, or begin with an empty one and a "
+                "new snapshot.",
             )
         case errors.InvalidTopic():
             return FatalError(
