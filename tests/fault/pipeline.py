@@ -19,6 +19,7 @@ from tests.fault.history import Finding, check_log, check_sink
 from tests.kit.server import Server, free_port, until
 
 TASKS = 3  # the source and two sinks
+SINKS = ("read-model", "warehouse")
 TOPICS = [f"{PREFIX}.public.{table}" for table in ledger.TABLES if table != "note"]
 
 SINK = {
@@ -171,9 +172,26 @@ class Pipeline:
             end = self.end_total()
         self.moving(end)
         until(lambda: len(self.server.tasks()) >= TASKS, 60, "every task has a process again")
+        if sum(self.report.kills.values()) % 5 == 4:
+            self._sinks_moving()
         self.report.recoveries.append(time.monotonic() - started)
         self.report.kills[kind] += 1
         self.report.in_flight += load.transactions > before
+
+    def _sinks_moving(self) -> None:
+        """Wait until both sinks have delivered more: kills must not only hit sinks that start."""
+        before = {sink: sum(self._delivered(sink).values()) for sink in SINKS}
+        until(
+            lambda: all(sum(self._delivered(s).values()) > n for s, n in before.items()),
+            90,
+            "both sinks deliver again",
+        )
+
+    def _delivered(self, sink: str) -> dict[str, int]:
+        answer = self.server.request("GET", f"/connectors/{sink}/offsets")
+        return {
+            o["partition"]["kafka_topic"]: o["offset"]["kafka_offset"] for o in answer["offsets"]
+        }
 
     def _kill_task(self) -> None:
         until(lambda: bool(self.server.tasks()), 60, "a task to kill")
@@ -204,12 +222,8 @@ class Pipeline:
 
     def _caught_up(self) -> bool:
         ends = self.server.end_offsets(PREFIX)
-        for sink in ("read-model", "warehouse"):
-            answer = self.server.request("GET", f"/connectors/{sink}/offsets")
-            done = {
-                o["partition"]["kafka_topic"]: o["offset"]["kafka_offset"]
-                for o in answer["offsets"]
-            }
+        for sink in SINKS:
+            done = self._delivered(sink)
             if any(done.get(topic, 0) < end for topic, end in ends.items()):
                 return False
         return True

@@ -39,7 +39,7 @@ def run(pipeline: Pipeline, kinds: list[str], rate: int) -> None:
 def test_kills_of_task_worker_and_postgres(postgres18: Any, tmp_path: Path) -> None:
     """TAILRACE_KILLS kills (200) of all kinds, seeded: TAILRACE_SEED replays a run."""
     pipeline = Pipeline(postgres18, tmp_path, SEED)
-    weights = {"task": 12, "worker": 6, "postgres": 2}
+    weights = {"task": 14, "worker": 4, "postgres": 2}
     kinds = pipeline.dice.choices([*weights], [*weights.values()], k=KILLS)
     try:
         run(pipeline, kinds, rate=500)
