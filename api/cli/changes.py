@@ -6,6 +6,8 @@ import json
 from datetime import datetime
 from typing import Any, Final
 
+from api.cli.readable import Bare, readable
+
 OPERATIONS: Final = {
     "c": "INSERT", "u": "UPDATE", "d": "DELETE", "r": "READ", "t": "TRUNCATE", "m": "MESSAGE",
 }  # fmt: skip
@@ -34,15 +36,17 @@ def _is_change(value: Any) -> bool:
 
 
 def payload(value: Any) -> Any:
-    """The payload of a JSON converter's ``{"schema", "payload"}``, or the value itself."""
+    """The payload of a JSON converter's ``{"schema", "payload"}``, its decimals and times made
+    readable; or the value itself."""
     if isinstance(value, dict) and value.keys() == {"schema", "payload"}:
-        return value["payload"]
+        return readable(value["schema"], value["payload"])
     return value
 
 
 def show(value: Any) -> str:
     """A value as JSON, cut when long; JSON's escapes keep control characters off the terminal."""
-    text = value if value == NOT_SENT else json.dumps(value, ensure_ascii=False)
+    bare = value == NOT_SENT or isinstance(value, Bare)
+    text = value if bare else json.dumps(value, ensure_ascii=False)
     clean = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return clean if len(clean) <= LONGEST_VALUE else clean[: LONGEST_VALUE - 1] + "…"
 
