@@ -23,7 +23,7 @@ def widen(connection: psycopg.Connection[tuple[object, ...]], rows: int) -> None
     step = step.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
     step = step.replace("random() * 300)", f"random() * {half})")
     step = step.replace("random() * 100)", f"random() * {2 * half})")
-    connection.execute(step)  # type: ignore[arg-type]
+    connection.execute(step)
     connection.execute(
         "INSERT INTO note (id, txt) SELECT n, md5(n::text) FROM generate_series(1, %s) n", (half,)
     )

@@ -13,7 +13,7 @@ from connect.faults import NAMES
 from tests.fault import ledger
 from tests.fault.fleet import Load
 from tests.fault.pipeline import Pipeline
-from tests.fault.watching import snapshot_complete
+from tests.fault.watching import dies, snapshot_complete
 from tests.kit.server import until
 
 SNAPSHOT = ("during_snapshot_chunk", "after_snapshot")
@@ -78,12 +78,8 @@ def strike(pipeline: Pipeline, fault: str, tasks: list[str]) -> int:
     pipeline.server.kill9()
     before = {task: pipeline.server.deaths(task) for task in tasks}
     pipeline.server.start({"TAILRACE_FAIL": fault})
-    for task, deaths in before.items():
-        until(
-            lambda task=task, deaths=deaths: pipeline.server.deaths(task) >= deaths + DEATHS,
-            90,
-            f"{task} died {DEATHS} times at {fault}",
-        )
+    for task in tasks:
+        dies(pipeline.server, task, before[task] + DEATHS)
     return sum(pipeline.server.deaths(task) - deaths for task, deaths in before.items())
 
 

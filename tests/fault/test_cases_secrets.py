@@ -15,7 +15,9 @@ import psutil
 import psycopg
 import pytest
 
-from tests.fault.pipeline import PREFIX, source_config, sql_sink_config
+from tests.fault.fleet import PREFIX
+from tests.fault.pipeline import source_config, sql_sink_config
+from tests.fault.watching import await_state
 from tests.kit.databases import PostgresDatabase
 from tests.kit.server import Server, free_port, until
 
@@ -124,9 +126,9 @@ def play(
     answers["PUT wrong"] = say(server, "PUT", "/connectors/literal/config", {**good, **wrong})
     answers["PATCH wrong"] = say(server, "PATCH", "/connectors/literal/config", wrong)
     answers["broken JSON"] = say(server, "POST", "/connectors", f'{{"database.password": "{WRONG}"')
-    states(server, "literal", "RUNNING")
-    states(server, "by-env", "RUNNING")
-    states(server, "fails", "FAILED")
+    await_state(server, "literal", "RUNNING")
+    await_state(server, "by-env", "RUNNING")
+    await_state(server, "fails", "FAILED")
     until(lambda: rows(target) == [(1, "a")], 60, "a row went all the way")
     until(lambda: "dead" in server.request("GET", "/metrics"), 60, "a dead letter was written")
     source.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
@@ -137,14 +139,6 @@ def rows(target: PostgresDatabase) -> list[tuple[Any, ...]]:
         return target.query(f"SELECT id, t FROM {PREFIX}_public_good")
     except psycopg.errors.UndefinedTable:
         return []
-
-
-def states(server: Server, name: str, state: str) -> None:
-    def reached() -> bool:
-        status = server.request("GET", f"/connectors/{name}/status")
-        return [task["state"] for task in status["tasks"]] == [state]
-
-    until(reached, 60, f"{name} is {state}")
 
 
 def say(server: Server, method: str, path: str, body: Any = None) -> str:
@@ -217,6 +211,8 @@ def test_no_file_and_no_log_line_holds_a_secret(scene: Scene) -> None:
 
 def test_no_command_line_holds_a_secret(scene: Scene) -> None:
     assert scene.server.process is not None
+    for name in ("literal", "by-env", "by-file"):
+        await_state(scene.server, name, "RUNNING")
     family = psutil.Process(scene.server.process.pid)
     lines = [" ".join(p.cmdline()) for p in [family, *family.children(recursive=True)]]
     assert len(lines) >= 4

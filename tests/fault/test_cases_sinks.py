@@ -109,9 +109,7 @@ def test_a_read_only_target_heals(postgres18: Any, tmp_path: Path) -> None:
 
 def read_only(target: PostgresDatabase, value: str) -> None:
     with psycopg.connect(target.dsn, dbname="postgres", autocommit=True) as admin:
-        admin.execute(
-            f'ALTER DATABASE "{target.name}" SET default_transaction_read_only = {value}'  # type: ignore[arg-type]
-        )
+        admin.execute(f'ALTER DATABASE "{target.name}" SET default_transaction_read_only = {value}')
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
             (target.name,),

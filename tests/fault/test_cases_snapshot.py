@@ -16,7 +16,7 @@ from tests.fault.fleet import Load, duckdb_rows, log_entries, sql_rows
 from tests.fault.history import Finding, check_log, check_sink
 from tests.fault.pipeline import Pipeline
 from tests.fault.seam import check_seam, check_versions, widen
-from tests.fault.watching import snapshot_complete, snapshot_state
+from tests.fault.watching import dies, snapshot_complete, snapshot_state
 from tests.kit.server import until
 
 SEEDS = range(int(os.environ.get("TAILRACE_SNAPSHOT_SEEDS", "3")))
@@ -66,8 +66,7 @@ def test_kills_during_the_snapshot_leave_no_stale_row(postgres15: Any, tmp_path:
                 pipeline.server.kill9()
                 pipeline.server.start(fault)
             else:
-                deaths = pipeline.server.deaths("source-0")
-                until(lambda n=deaths: pipeline.server.deaths("source-0") > n, 90, "a task died")
+                dies(pipeline.server, "source-0")
         assert snapshot_state(pipeline.server) == "running"
         pipeline.server.kill9()
         pipeline.server.start()

@@ -81,7 +81,7 @@ def test_connections_cut_and_senders_terminated(postgres18: Any, tmp_path: Path)
             if cut % 5:  # else the next life is cut too, perhaps before it has begun
                 pipeline.moving(pipeline.end_total())
             proxy.cut_after(int(10 ** dice.uniform(1, 5)))
-            until(lambda n=cut: proxy.cuts > n, 60, "a connection was cut")
+            proxy.await_cut(60)
         pipeline.moving(pipeline.end_total())
         load.end()
         pipeline.settle()

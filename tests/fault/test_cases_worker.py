@@ -126,7 +126,7 @@ def test_a_full_disk_stops_and_space_heals(postgres18: Any, tmp_path: Path) -> N
         insert(database, *(f"({n})" + "x" * 4000 for n in range(rows)))
         with Watch(server, "source") as watch:
             # The cause can't be written to the status topic: it has no room either.
-            until(lambda: set(watch.states) - {"RUNNING"}, 60, "the full disk is noticed")
+            until(lambda: bool(set(watch.states) - {"RUNNING"}), 60, "the full disk is noticed")
         stored = server.request("GET", "/connectors/source/offsets")["offsets"][0]["offset"]["lsn"]
         (confirmed,) = slot(database, "(confirmed_flush_lsn - '0/0'::pg_lsn)::bigint")
         assert confirmed <= stored
@@ -164,7 +164,7 @@ def test_out_of_files(postgres18: Any, tmp_path: Path) -> None:
         sinks = {f"sink-{n}": {**SINK, **duckdb(tmp_path / f"{n}.duckdb")} for n in range(SINKS)}
         refused = [name for name, config in sinks.items() if not created(server, name, config)]
         insert(database, "meanwhile")
-        until(lambda: refused or says_why(server), 30, "the want of files is noticed")
+        until(lambda: bool(refused) or says_why(server), 30, "the want of files is noticed")
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         until(lambda: in_log(server) == 2, 60, "the source goes on")
         for name in refused:

@@ -51,6 +51,12 @@ def snapshot_complete(server: Server) -> None:
     until(lambda: snapshot_state(server) == "complete", 120, "the snapshot is complete")
 
 
+def dies(server: Server, task: str, times: int | None = None) -> None:
+    """Wait until processes of a task were killed so many times in all; once more by default."""
+    wanted = server.deaths(task) + 1 if times is None else times
+    until(lambda: server.deaths(task) >= wanted, 90, f"{task} died {wanted} times")
+
+
 class Watch:
     """Samples a task's state in a thread while the ``with`` block runs."""
 

@@ -14,7 +14,7 @@ class Proxy:
     """Forwards connections on ``port`` to a server until closed."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.cuts = 0
+        self._cut = threading.Event()
         self._target = (host, port)
         self._budget: int | None = None  # bytes from the server until the next cut
         self._lock = threading.Lock()
@@ -27,6 +27,11 @@ class Proxy:
         right there; once."""
         with self._lock:
             self._budget = count
+            self._cut.clear()
+
+    def await_cut(self, timeout: float) -> None:
+        """Wait until it was; AssertionError after ``timeout`` seconds."""
+        assert self._cut.wait(timeout), f"no connection was cut within {timeout:.0f} s"
 
     def close(self) -> None:
         """Take no more connections."""
@@ -60,5 +65,5 @@ class Proxy:
                 self._budget = self._budget and self._budget - count
                 return count
             allowed, self._budget = self._budget - 1, None
-            self.cuts += 1
+            self._cut.set()
             return allowed
