@@ -72,10 +72,6 @@ METRICS: Final[Mapping[str, Described]] = {
             "postgres_slot_wal_status", _GAUGE, "connector task slot status",
             "1 for the status: reserved, extended, unreserved or lost.",
         ),
-        (
-            "postgres_slot_spilled_bytes_total", _COUNTER, _SLOT,
-            "Bytes of large transactions the server spilled to disk while decoding.",
-        ),
         ("snapshot_running", _GAUGE, _TASK, "1 while a snapshot runs."),
         (
             "snapshot_tables", _GAUGE, "connector task status",

@@ -19,7 +19,8 @@ _STATES: Final = ("reserved", "extended", "unreserved", "lost")
 _SLOT: Final = """
 SELECT active::int, pg_wal_lsn_diff(here, restart_lsn)::float8,
   pg_wal_lsn_diff(here, confirmed_flush_lsn)::float8, safe_wal_size::float8, wal_status,
-  pg_wal_lsn_diff(here, '0/0')::text
+  pg_wal_lsn_diff(here, '0/0')::text,
+  pg_size_bytes(nullif(current_setting('max_slot_wal_keep_size'), '-1'))::float8
 FROM pg_replication_slots,
   LATERAL (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
            ELSE pg_current_wal_lsn() END) AS now(here)
@@ -35,6 +36,7 @@ class Monitor:
         self._slot = slot
         self._metrics = metrics
         self._next = 0.0
+        self._transaction = 0  # where the last one seen commits
 
     def received(self, frames: Sequence[bytes], feed: Feed) -> None:
         """Changes were read from the stream."""
@@ -43,6 +45,10 @@ class Monitor:
             self._metrics.set("tailrace_source_lag_seconds", 0.0)  # only keepalives: all is read
         elif feed.runs:
             last = feed.runs[-1][1].timestamp / 1e6
+            commits = {transaction.commit_lsn for _, transaction in feed.runs}
+            new = len(commits - {self._transaction})
+            self._metrics.add("tailrace_source_transactions_total", new)
+            self._transaction = feed.runs[-1][1].commit_lsn
             self._metrics.set("tailrace_source_lag_seconds", max(0.0, time.time() - last))
             self._metrics.set("tailrace_source_last_event_timestamp_seconds", last)
 
@@ -52,12 +58,13 @@ class Monitor:
             return
         self._next = time.monotonic() + SECONDS
         rows = catalog.query(self._sql, _SLOT, self._slot)
-        for active, retained, unconfirmed, safe, status, head in rows:
+        for active, retained, unconfirmed, safe, status, head, limit in rows:
             gauges = {
                 "tailrace_postgres_slot_active": active,
                 "tailrace_postgres_slot_retained_wal_bytes": retained,
                 "tailrace_postgres_slot_unconfirmed_wal_bytes": unconfirmed,
                 "tailrace_postgres_slot_safe_wal_bytes": safe,
+                "tailrace_postgres_slot_wal_limit_bytes": limit,
             }
             for name, value in gauges.items():
                 if value is not None:

@@ -255,6 +255,7 @@ class PostgresTask(SourceTask):
                 names = (*self._state.tables, str(done.table))
                 self._state = SnapshotState(completed=False, tables=names)
         self._end_reader()
+        progress.end()
         reach("after_snapshot")
         self._state = SnapshotState(completed=True)
         yield self._offer([], self._place)

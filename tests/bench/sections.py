@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
+from urllib.parse import quote
 
 import psutil
 
@@ -169,7 +170,7 @@ class Bench:
             for name, sink in self._sinks():
                 server.create(name, sink)
                 figures[name] = [measure(server, lambda n=name: progress(server, n), 0, rows)]  # type: ignore[misc]
-                server.request("DELETE", f"/connectors/{name}")
+                server.request("DELETE", f"/connectors/{quote(name)}")
         table(figures, "COPY FROM STDIN")
 
     def _sinks(self) -> Iterator[tuple[str, dict[str, str]]]:
@@ -259,7 +260,7 @@ def topic_end(server: Server, topic: str = f"bench.public.{TABLE}") -> int:
 
 def progress(server: Server, sink: str) -> int:
     """The next offset a sink reads."""
-    answer = server.request("GET", f"/connectors/{sink.replace(' ', '%20')}/offsets")
+    answer = server.request("GET", f"/connectors/{quote(sink)}/offsets")
     return sum(entry["offset"]["kafka_offset"] for entry in answer["offsets"])
 
 
@@ -295,7 +296,7 @@ def tick(database: PostgresDatabase, rate: int, seconds: int) -> None:
 def read_ticks(server: Server, topic: str, offset: int, count: int, seen: list[float]) -> None:
     """Follow the topic as any reader would and note each tick's age when it is seen."""
     while len(seen) < count:
-        path = f"/v1/topics/{topic}/records?offset={offset}&timeout=5"
+        path = f"/v1/topics/{topic}/records?from={offset}&wait=5"
         for record in server.request("GET", path)["records"]:
             sent = record["value"]["after"]["sent_us"]
             seen.append(time.time_ns() / 1e6 - sent / 1000)
