@@ -110,7 +110,7 @@ def _serve(
                 herder,
                 log,
                 worker.metrics.exposition,
-                health=lambda: _health(log),
+                health=lambda: _health(log, worker),
                 stopping=lambda: server.should_exit,
             ),
             authentication=authentication,
@@ -157,9 +157,11 @@ def _apply(herder: Herder, connectors: Sequence[ConnectorFile]) -> None:
             logger.error("Connector %s keeps its stored configuration: %s", name, error.message)
 
 
-def _health(log: Log) -> Health:
+def _health(log: Log, worker: Worker) -> Health:
     if log.failure is not None:
         return Health("unhealthy", f"The log has stopped: {log.failure!r}")
+    if worker.board.failure is not None:
+        return Health("unhealthy", f"The log can't be written: {worker.board.failure}")
     return READY
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from connect.errors import CdcError
 from connect.log import Log, Records
 from connect.runtime.planner import TaskId, TaskSpec
 from connect.runtime.tables import (
@@ -82,6 +83,7 @@ class StatusBoard:
         self._worker_id = worker_id
         self._table = CompactedTable(log, STATUSES)
         self._writer = log.writer("worker")
+        self.failure: str | None = None  # why the last ``append`` failed
         self._shown: dict[str, Status] = {}
         self._waiting: dict[str, Json | None] = {}
 
@@ -139,8 +141,18 @@ class StatusBoard:
         """Make what was set public, and ``others`` with it, in one commit."""
         if self._waiting or others:
             records = [encode(STATUSES, self._waiting)] if self._waiting else []
-            self._writer.append([*records, *others])
+            try:
+                self._writer.append([*records, *others])
+            except CdcError as error:
+                self.failure = error.message
+                raise
             self._waiting = {}
+            self.failure = None
+
+    def unpublished(self, task: TaskId) -> Status | None:
+        """What is known of a task and could not be written to the log; any thread."""
+        key = TASK + str(task)
+        return self._shown.get(key) if self.failure and key in self._waiting else None
 
     def _set(self, key: str, state: State, generation: int, trace: str | None) -> None:
         status = Status(state, self._worker_id, generation, trace)

@@ -70,7 +70,8 @@ class Views:
         tasks = {}
         listed = range(self.task_count(intent))
         for task in sorted({*listed, *stored}):
-            status = stored.get(task, nothing)
+            known = self._worker.board.unpublished(TaskId(intent.name, task))
+            status = known or stored.get(task, nothing)
             old = task in listed and status.generation != intent.generation
             running = status.state != "RUNNING" or self._worker.alive(TaskId(intent.name, task))
             tasks[task] = nothing if old or not running else status

@@ -108,8 +108,8 @@ class Worker:
         embedded = EmbeddedLog(log)
         self._configs = CompactedTable(embedded, CONFIGS)
         self._offsets = CompactedTable(embedded, OFFSETS)
-        self._board = StatusBoard(embedded, settings.worker_id)
-        self.metrics = WorkerMetrics(log, self._board)
+        self.board = StatusBoard(embedded, settings.worker_id)
+        self.metrics = WorkerMetrics(log, self.board)
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._slots: dict[TaskId, Slot] = {}
         self._intents: dict[str, Intent] = {}
@@ -121,14 +121,14 @@ class Worker:
 
     def start(self) -> None:
         """Take over what an earlier worker left: nothing is RUNNING until its task says so."""
-        self._board.open()
+        self.board.open()
         self._configs.refresh()
         self._intents = tables.intents(self._configs)
         for intent in self._intents.values():
-            self._board.set_connector(intent, "UNASSIGNED")
+            self.board.set_connector(intent, "UNASSIGNED")
         for name, entry in self._configs.entries(tables.LOGGER).items():
             self.levels.set(name, entry.value["level"])
-        self._board.append()
+        self.board.append()
         self._thread.start()
         self._watcher.start()
 
@@ -137,7 +137,7 @@ class Worker:
         self._events.put(Closing())
         self._thread.join()
         self._watcher.join()
-        self._board.close()
+        self.board.close()
 
     def alive(self, task: TaskId) -> bool:
         """Whether what is said of a RUNNING task is true at this moment; any thread may ask."""
@@ -189,7 +189,7 @@ class Worker:
 
     def _publish(self) -> None:
         try:
-            self._board.append()
+            self.board.append()
         except CdcError as error:  # a log that failed must not keep tasks from being stopped
             logger.error("statuses could not be written: %s", error)
 
@@ -224,7 +224,7 @@ class Worker:
         known = self._intents
         self._intents = tables.intents(self._configs)
         for name in known.keys() - self._intents.keys():
-            self._board.remove_connector(name)
+            self.board.remove_connector(name)
 
     def _restart(self, name: str, request: tables.Json) -> None:
         for task, slot in self._slots.items():
@@ -234,7 +234,7 @@ class Worker:
             failed = slot.run is None and slot.wanted.runs
             if chosen and slot.wanted.runs and (failed or not request["only-failed"]):
                 slot.restart = True
-                self._board.set_task(slot.wanted, "RESTARTING")
+                self.board.set_task(slot.wanted, "RESTARTING")
                 self.metrics.restarted(task, "manual")
 
     def _plan(self) -> None:
@@ -261,7 +261,7 @@ class Worker:
         try:
             plugin = plugins.find(intent.config.get("connector.class") or "", "source", "sink")
         except CdcError as error:
-            self._board.set_connector(intent, "FAILED", str(error))
+            self.board.set_connector(intent, "FAILED", str(error))
             return None
         kind: Kind = "source" if plugin.kind == "source" else "sink"
         return Planned(intent, kind, bool(getattr(plugin.cls, "exclusive", False)))
@@ -271,20 +271,20 @@ class Worker:
         busy = {task.connector for task, s in self._slots.items() if s.run or not s.wanted}
         for intent in (planned.intent for planned in self._planned):
             target = "STARTED" if intent.name in busy else intent.target
-            self._board.set_connector(intent, REACHED[target])
+            self.board.set_connector(intent, REACHED[target])
 
     def _hear(self, run: TaskRun, line: Mapping[str, Any]) -> None:
         task = run.spec.id
         if self._slots[task].run is not run:
             return  # said too late: its end is known already
         if line.get("state") == "RUNNING" and not run.stopping:
-            self._board.set_task(run.spec, "RUNNING")
+            self.board.set_task(run.spec, "RUNNING")
         if "metrics" in line:
             self.metrics.report(task, run.id, line["metrics"])
             if self.metrics.progressed(task):
                 self._slots[task].backoff.reset()
         for topic in line.get("topics", ()):
-            self._board.use_topic(task, topic, int(time.time() * 1000))
+            self.board.use_topic(task, topic, int(time.time() * 1000))
         if "ended" in line:
             run.ended = line["ended"]
 
@@ -300,17 +300,17 @@ class Worker:
             if kind != "stopped" and run.ended is not None:
                 logger.warning("task %s failed while it stopped: %s", task, message)
             if slot.wanted is not None:
-                self._board.set_task(slot.wanted, "RESTARTING" if slot.restart else "UNASSIGNED")
+                self.board.set_task(slot.wanted, "RESTARTING" if slot.restart else "UNASSIGNED")
         elif kind in ("retriable", "stopped"):
             wait = max(slot.backoff.next(), float(word.get("after") or 0))
             slot.retry_at = time.monotonic() + wait
-            self._board.set_task(run.spec, "RESTARTING", trace_of(word))
+            self.board.set_task(run.spec, "RESTARTING", trace_of(word))
             self.metrics.restarted(task, "auto")
             logger.warning("task %s restarts in %.1f s: %s", task, wait, message)
         else:
             slot.resting = True
             state: State = "UNASSIGNED" if kind == "fenced" else "FAILED"
-            self._board.set_task(run.spec, state, trace_of(word))
+            self.board.set_task(run.spec, state, trace_of(word))
             logger.error("task %s stays %s (%s): %s", task, state, kind, message)
 
     def _obey(self) -> None:
@@ -325,10 +325,10 @@ class Worker:
                     run.kill()
             elif wanted is None:
                 del self._slots[task]
-                self._board.remove_task(task)
+                self.board.remove_task(task)
                 self.metrics.forget(task)
             elif not wanted.runs:
-                self._board.set_task(wanted, "PAUSED" if wanted.paused else "RUNNING")
+                self.board.set_task(wanted, "PAUSED" if wanted.paused else "RUNNING")
             elif slot.may_start(now):
                 self._run(slot, wanted)
         self._show_connectors()
@@ -336,15 +336,15 @@ class Worker:
 
     def _run(self, slot: Slot, spec: TaskSpec) -> None:
         slot.restart, slot.resting, slot.retry_at = False, False, 0.0
-        shown = self._board.task(spec.id)
+        shown = self.board.task(spec.id)
         if shown is None or shown.state != "RESTARTING":
-            self._board.set_task(spec, "UNASSIGNED")
+            self.board.set_task(spec, "UNASSIGNED")
             self._publish()
         try:
             slot.run = TaskRun(spec, self._setup(spec), self._log, self._events, self._command)
         except OSError as error:  # no memory or no file descriptors: that may pass
             slot.retry_at = time.monotonic() + slot.backoff.next()
-            self._board.set_task(spec, "RESTARTING", f"Its process could not be started: {error}")
+            self.board.set_task(spec, "RESTARTING", f"Its process could not be started: {error}")
 
     def _setup(self, spec: TaskSpec) -> Mapping[str, Any]:
         return {
@@ -388,7 +388,7 @@ class Worker:
             self._offsets.refresh()
             mine = tables.source_offsets(self._offsets, done.connector)
             removal.append(self._offsets.records(dict.fromkeys(mine)))
-        self._board.append(*removal)
+        self.board.append(*removal)
         self._configs.refresh()
         self._forgetting.pop(done.connector, None)
 

@@ -15,7 +15,8 @@ from connect.source import Offset, SourceConnector, SourceTask
 from connectors.postgres import catalog, offsets, preflight
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.session import classify, connect
-from connectors.postgres.task import PostgresTask, product_version
+from connectors.postgres.task import PostgresTask
+from connectors.version import VERSION
 
 
 class PostgresConnector(SourceConnector):
@@ -27,7 +28,7 @@ class PostgresConnector(SourceConnector):
         "postgres",
         "postgresql",
     )
-    version: ClassVar[str] = product_version()
+    version: ClassVar[str] = VERSION
 
     def check(self, config: SourceConfig) -> Sequence[Problem]:
         """Whether the server can be captured; see ``preflight``."""

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from connect.context import Context
@@ -27,6 +26,7 @@ from connectors.postgres.pgoutput import Decoder, Position, before
 from connectors.postgres.replication import ReplicationConnection, ReplicationStream
 from connectors.postgres.session import connect
 from connectors.postgres.table import CatalogTable
+from connectors.version import VERSION
 
 CATCH_UP_SECONDS: Final = 0.1
 SLOT_SECONDS: Final = 3.0
@@ -58,7 +58,7 @@ class PostgresTask(SourceTask):
         stored = None if offset is None else offsets.decode(offset)
         self._sql = connect(config)
         self._server = catalog.server(self._sql)
-        self._capture = Capture(config, self._context, self._sql, self._server, product_version())
+        self._capture = Capture(config, self._context, self._sql, self._server, VERSION)
         tables = self._capture.discover()
         slots.ensure_publication(self._sql, config, [table.table for table in tables])
         with ReplicationConnection(config) as link:
@@ -290,11 +290,3 @@ class PostgresTask(SourceTask):
         if self._stream is not None:
             self._stream.close()
             self._stream = None
-
-
-def product_version() -> str:
-    """The version events carry."""
-    try:
-        return version("tailrace")
-    except PackageNotFoundError:
-        return "0"

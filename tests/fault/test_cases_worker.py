@@ -127,6 +127,11 @@ def test_a_full_disk_stops_and_space_heals(postgres18: Any, tmp_path: Path) -> N
         with Watch(server, "source") as watch:
             # The cause can't be written to the status topic: it has no room either.
             until(lambda: bool(set(watch.states) - {"RUNNING"}), 60, "the full disk is noticed")
+            until(lambda: "disk is full" in task_trace(server), 60, "the cause is shown")
+            with pytest.raises(urllib.error.HTTPError) as unhealthy:
+                server.request("GET", "/health")
+            assert unhealthy.value.code == 500
+            assert "disk is full" in unhealthy.value.read().decode()
         stored = server.request("GET", "/connectors/source/offsets")["offsets"][0]["offset"]["lsn"]
         (confirmed,) = slot(database, "(confirmed_flush_lsn - '0/0'::pg_lsn)::bigint")
         assert confirmed <= stored
@@ -142,6 +147,10 @@ def test_a_full_disk_stops_and_space_heals(postgres18: Any, tmp_path: Path) -> N
         answer = server.request("GET", f"/v1/topics/{TOPIC}/records?limit=1000")
         text = str(answer)
         assert all(text.count(f"({n})xxxx") == 1 for n in range(rows))
+
+
+def task_trace(server: Server) -> str:
+    return str(server.request("GET", "/connectors/source/status")["tasks"][0].get("trace", ""))
 
 
 def fill(path: Path) -> None:

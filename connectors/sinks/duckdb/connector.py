@@ -14,6 +14,7 @@ from connectors.sinks.check import check_absent, check_target
 from connectors.sinks.duckdb.config import DuckDbSinkConfig
 from connectors.sinks.duckdb.target import DuckDbTarget
 from connectors.sinks.task import TableSinkTask, move_positions
+from connectors.version import VERSION
 
 
 class DuckDbSinkConnector(SinkConnector):
@@ -21,7 +22,7 @@ class DuckDbSinkConnector(SinkConnector):
 
     config = DuckDbSinkConfig
     aliases: ClassVar[tuple[str, ...]] = ("duckdb", "io.tailrace.duckdb.DuckDbSink")
-    version = "0.1.0"
+    version = VERSION
     exclusive = True
 
     def check(self, config: SinkConfig) -> Sequence[Problem]:

@@ -20,6 +20,7 @@ from connectors.sinks.sql.postgres import PostgresTarget
 from connectors.sinks.sql.sqlite import SqliteTarget
 from connectors.sinks.sql.target import SqlTarget
 from connectors.sinks.task import TableSinkTask, move_positions
+from connectors.version import VERSION
 
 _TARGETS: Mapping[str, type[SqlTarget]] = {
     "postgresql": PostgresTarget,
@@ -43,7 +44,7 @@ class SqlSinkConnector(SinkConnector):
         "io.debezium.connector.jdbc.JdbcSinkConnector",
         CONFLUENT,
     )
-    version = "0.1.0"
+    version = VERSION
 
     def check(self, config: SinkConfig) -> Sequence[Problem]:
         """Connect, and look whether tables can be made and written."""
