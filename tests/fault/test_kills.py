@@ -44,7 +44,7 @@ def test_kills_of_task_worker_and_postgres(postgres18: Any, tmp_path: Path) -> N
     try:
         run(pipeline, kinds, rate=500)
     finally:
-        pipeline.server.stop()
+        pipeline.close()
 
 
 @pytest.mark.integration
@@ -54,4 +54,4 @@ def test_ten_worker_kills_at_2000_changes_a_second(postgres15: Any, tmp_path: Pa
     try:
         run(pipeline, ["worker"] * 10, rate=2000)
     finally:
-        pipeline.server.stop()
+        pipeline.close()

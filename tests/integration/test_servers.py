@@ -28,7 +28,8 @@ def test_postgres_decodes_logically_and_survives_kill9(major, request):
         assert found == major or 13 <= found < 18 == major + 3
     finally:
         database.drop()
-    assert server.database("postgres").query("SELECT slot_name FROM pg_replication_slots") == []
+    slots = server.database("postgres").query("SELECT slot_name FROM pg_replication_slots")
+    assert ("kit_slot",) not in slots
 
 
 def test_mariadb_keeps_rows_over_kill9(mariadb):
