@@ -2,6 +2,8 @@
 
 import contextlib
 import datetime as dt
+import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -262,10 +264,19 @@ def _now(source: Postgres) -> dt.datetime:
 
 def _hints(screen: Screen, server: Server, warehouse: Path, postgres: PostgresServer) -> None:
     screen.say(
-        f"\n  Try:  tailrace --url {server.url} tail {connectors.topic('orders')} -f diff\n"
+        f"\n  Try:  {_command()} --url {server.url} tail {connectors.topic('orders')} -f diff\n"
         f"        curl {server.url}/connectors?expand=status\n"
         f"        psql {postgres.dsn()} \\\n"
         "             -c \"update shop.orders set status='refunded' where id=1\"\n"
         f"        duckdb {warehouse}\n"
         "  Ctrl-C to stop\n"
     )
+
+
+def _command() -> str:
+    """How the user calls this program from where they are: after ./run it is not on the path."""
+    if shutil.which("tailrace"):
+        return "tailrace"
+    own = Path(sys.argv[0])
+    here = Path.cwd()
+    return str(own.relative_to(here)) if own.is_relative_to(here) else str(own)
