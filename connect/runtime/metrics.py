@@ -21,6 +21,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from connect.runtime.metric_names import METRICS, PROGRESS
+from connect.runtime.offset_table import GROUP_PREFIX
 from connect.runtime.planner import TaskId
 from connect.runtime.statuses import StatusBoard
 
@@ -201,7 +202,7 @@ class WorkerMetrics(Collector):
                 yield _gauge("tailrace_log_start_offset", start, **where)
             yield _gauge("tailrace_log_size_bytes", size, topic=name)
         for group in self._log.groups():
-            connector = group.removeprefix("connect-")
+            connector = group.removeprefix(GROUP_PREFIX)
             for (name, partition), offset in self._log.group_offsets(group).items():
                 where = {"topic": name, "partition": str(partition)}
                 lag = ends.get((name, partition), offset) - offset

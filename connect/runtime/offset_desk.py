@@ -16,7 +16,7 @@ from connect.log import Records, TopicPartition, Writer
 from connect.logs.embedded import EmbeddedLog
 from connect.runtime import planner, tables
 from connect.runtime.herder_errors import BadRequest, HerderError
-from connect.runtime.offset_table import writer_name
+from connect.runtime.offset_table import group_name, writer_name
 from connect.runtime.tables import OFFSETS, CompactedTable
 from connect.runtime.validation import Verdict
 
@@ -53,7 +53,7 @@ class OffsetDesk:
     def show(self, name: str, kind: str) -> list[dict[str, Any]]:
         """The offsets of a connector, in Kafka Connect's form."""
         if kind == "sink":
-            committed = sorted(self._log.group_offsets(f"connect-{name}").items())
+            committed = sorted(self._log.group_offsets(group_name(name)).items())
             return [
                 {
                     "partition": {"kafka_topic": topic, "kafka_partition": partition},
@@ -80,7 +80,7 @@ class OffsetDesk:
     def initial_sink(self, verdict: Verdict, name: str, entries: Sequence[Entry]) -> None:
         """Give a new sink exactly these offsets."""
         wanted = self._existing(parse_sink(entries))
-        self._log.forget_group(f"connect-{name}")
+        self._log.forget_group(group_name(name))
         self._move(verdict, name, wanted)
 
     def alter_source(self, verdict: Verdict, name: str, entries: Sequence[Entry]) -> None:
@@ -107,7 +107,7 @@ class OffsetDesk:
         topics = {topic: it.partitions for topic, it in self._log.topics().items()}
         read = {
             *planner.partitions(verdict.config, topics),
-            *(TopicPartition(*at) for at in self._log.group_offsets(f"connect-{name}")),
+            *(TopicPartition(*at) for at in self._log.group_offsets(group_name(name))),
         }
         self._move(verdict, name, dict.fromkeys(read))
 
@@ -136,7 +136,7 @@ class OffsetDesk:
     ) -> None:
         """Fence the sink's tasks, then move the target's positions, then the group's."""
         count = max(1, int(verdict.config.get("tasks.max") or 1))
-        group = f"connect-{name}"
+        group = group_name(name)
         readers = [self._embedded.reader(group, (), str(task)) for task in range(count)]
         context = Context(name, epoch=readers[-1].epoch, log_id=self._log_id)
         try:

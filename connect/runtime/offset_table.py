@@ -1,13 +1,23 @@
-"""Source offsets: records of the compacted topic ``connect-offsets``, appended with the rows."""
+"""Source offsets: records of the compacted topic ``connect-offsets``, appended with the rows.
+
+Also the names under which the log knows a connector's tasks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from connect.log import Log, Records
 from connect.runtime.tables import OFFSETS, CompactedTable, offset_key, source_offsets
 from connect.source import Offset
+
+GROUP_PREFIX: Final = "connect-"
+
+
+def group_name(connector: str) -> str:
+    """The consumer group of a sink, Kafka Connect's."""
+    return GROUP_PREFIX + connector
 
 
 def writer_name(connector: str, task: int = 0) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from connect.log import TopicPartition
+from connect.runtime.plugins import Plugin
 from connect.runtime.tables import Intent, is_internal
 from connect.transforms.java_regex import java_pattern
 
@@ -34,6 +35,12 @@ class Planned:
     intent: Intent
     kind: Kind
     exclusive: bool = False
+
+
+def planned(intent: Intent, plugin: Plugin) -> Planned:
+    """The connector of this intent, whose class is ``plugin``: a source or a sink."""
+    kind: Kind = "source" if plugin.kind == "source" else "sink"
+    return Planned(intent, kind, bool(getattr(plugin.cls, "exclusive", False)))
 
 
 @dataclass(frozen=True, slots=True)

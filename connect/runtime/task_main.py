@@ -26,7 +26,7 @@ from connect.runtime import plugins
 from connect.runtime.building import build_sink, build_source
 from connect.runtime.endings import ending
 from connect.runtime.logs_setup import set_up
-from connect.runtime.offset_table import SourceOffsets, writer_name
+from connect.runtime.offset_table import SourceOffsets, group_name, writer_name
 from connect.runtime.providers import mask, resolve
 from connect.runtime.sink_loop import run_sink
 from connect.runtime.source_loop import run_source
@@ -104,7 +104,7 @@ def _run_sink(
     if pipeline.dead_letter_topic is not None:
         log.create_topic(TopicSpec(pipeline.dead_letter_topic))
     partitions = [TopicPartition(*name) for name in setup["partitions"]]
-    reader = log.reader(f"connect-{setup['connector']}", partitions, str(setup["task"]))
+    reader = log.reader(group_name(setup["connector"]), partitions, str(setup["task"]))
     task = connector.task(config, _context(setup, link, reader.epoch))
     run_sink(task, pipeline, partitions, reader, link)
 

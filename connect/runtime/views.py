@@ -50,8 +50,7 @@ class Views:
             plugin = plugins.find(intent.config.get("connector.class") or "", "source", "sink")
         except ConfigError:
             return None
-        kind: planner.Kind = "source" if plugin.kind == "source" else "sink"
-        return Planned(intent, kind, bool(getattr(plugin.cls, "exclusive", False))), plugin
+        return planner.planned(intent, plugin), plugin
 
     def task_count(self, intent: Intent) -> int:
         """How many tasks are listed."""

@@ -25,7 +25,7 @@ from connect.logs.embedded import EmbeddedLog
 from connect.runtime import forgetting, plugins, tables
 from connect.runtime.levels import Levels
 from connect.runtime.metrics import WorkerMetrics
-from connect.runtime.planner import Assignment, Kind, Planned, TaskId, TaskSpec, plan
+from connect.runtime.planner import Assignment, Planned, TaskId, TaskSpec, plan, planned
 from connect.runtime.secret_store import SecretStore
 from connect.runtime.settings import WorkerSettings, cluster_id
 from connect.runtime.statuses import State, StatusBoard
@@ -243,7 +243,7 @@ class Worker:
         if not self._closing:
             topics = {name: topic.partitions for name, topic in self._log.topics().items()}
             found = map(self._find_plugin, self._intents.values())
-            self._planned = [planned for planned in found if planned is not None]
+            self._planned = [each for each in found if each is not None]
             names = {p.intent.name: p.intent.config["connector.class"] or "" for p in self._planned}
             self.metrics.name_connectors(
                 {p.intent.name: (p.kind, names[p.intent.name]) for p in self._planned}
@@ -263,13 +263,12 @@ class Worker:
         except CdcError as error:
             self.board.set_connector(intent, "FAILED", str(error))
             return None
-        kind: Kind = "source" if plugin.kind == "source" else "sink"
-        return Planned(intent, kind, bool(getattr(plugin.cls, "exclusive", False)))
+        return planned(intent, plugin)
 
     def _show_connectors(self) -> None:
         """A connector is PAUSED or STOPPED once all its tasks are."""
         busy = {task.connector for task, s in self._slots.items() if s.run or not s.wanted}
-        for intent in (planned.intent for planned in self._planned):
+        for intent in (each.intent for each in self._planned):
             target = "STARTED" if intent.name in busy else intent.target
             self.board.set_connector(intent, REACHED[target])
 

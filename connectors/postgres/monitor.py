@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -12,7 +11,6 @@ from connectors.postgres import catalog
 from connectors.postgres.catalog import Connection
 from connectors.postgres.pgoutput import Feed
 
-_U64: Final = struct.Struct(">Q").unpack_from
 SECONDS: Final = 10.0
 _STATES: Final = ("reserved", "extended", "unreserved", "lost")
 

@@ -15,14 +15,14 @@ from urllib.parse import quote
 
 import psutil
 
-from api.demo.postgres import find_binaries
+from api.demo.postgres import find_binaries, free_port
 from tests.bench import workload
 from tests.bench.peers import Debezium, Figure, connect, copy_in, copy_out, latencies, recvlogical
 from tests.bench.processes import compare
 from tests.bench.workload import PUBLICATION, TABLE
 from tests.kit.databases import PostgresDatabase
 from tests.kit.postgres import Postgres
-from tests.kit.server import Server, free_port, until
+from tests.kit.server import Server, until
 
 SCHEMALESS = {"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false"}
 JSON = "org.apache.kafka.connect.json.JsonConverter"

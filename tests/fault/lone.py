@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from api.demo.postgres import free_port
 from tests.fault.fleet import PREFIX
 from tests.fault.pipeline import source_config
 from tests.fault.watching import await_state
 from tests.kit.databases import PostgresDatabase
-from tests.kit.server import Server, free_port, until
+from tests.kit.server import Server, until
 
 TOPIC = f"{PREFIX}.public.item"
 TABLE = f"{PREFIX}_public_item"

@@ -13,10 +13,11 @@ from typing import Any
 import psutil
 import psycopg
 
+from api.demo.postgres import free_port
 from tests.fault import ledger
 from tests.fault.fleet import PREFIX, Load, duckdb_rows, log_history, sql_rows
 from tests.fault.history import Finding, check_log, check_sink
-from tests.kit.server import Server, free_port, until
+from tests.kit.server import Server, until
 
 TASKS = 3  # the source and two sinks
 SINKS = ("read-model", "warehouse")

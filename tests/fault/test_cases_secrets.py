@@ -15,11 +15,12 @@ import psutil
 import psycopg
 import pytest
 
+from api.demo.postgres import free_port
 from tests.fault.fleet import PREFIX
 from tests.fault.pipeline import source_config, sql_sink_config
 from tests.fault.watching import await_state
 from tests.kit.databases import PostgresDatabase
-from tests.kit.server import Server, free_port, until
+from tests.kit.server import Server, until
 
 LITERAL = "canary-literal+7f3/x%"
 FROM_ENV = "canary-env-51c0"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_cli_server import Shell, environment, free_port
+from api.demo.postgres import free_port
+from tests.integration.test_cli_server import Shell, environment
 from tests.kit.databases import PostgresDatabase
 from tests.kit.server import Server
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,17 +16,11 @@ from typing import Any
 
 import pytest
 
+from api.demo.postgres import free_port
 from tests.kit.fakes import FAKE_PLUGINS
 from tests.kit.server import START, Server
 
 SOURCE = {"connector.class": "fake_source", "fake.rows": "7", "fake.password": "hunter2secret"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def environment(**more: str) -> dict[str, str]:

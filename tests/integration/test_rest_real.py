@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.integration.test_cli_server import environment, free_port
+from api.demo.postgres import free_port
+from tests.integration.test_cli_server import environment
 from tests.kit.fakes import FAKE_PLUGINS
 from tests.kit.server import Server
 from tests.unit.api.serving import Caller, Reply

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -135,10 +134,3 @@ def until(condition: Callable[[], bool], timeout: float, what: str, every: float
         if time.monotonic() > deadline:
             raise AssertionError(f"after {timeout:.0f} s still not: {what}")
         time.sleep(every)
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from api.cli.doctor import postgres_config
 from api.cli.errors import Failure
 from api.cli.main import COMMANDS, run
 from api.cli.tail import split_page
+from api.demo.postgres import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -51,13 +51,6 @@ def test_getting_connectors_imports_no_server() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize(
